@@ -1,0 +1,60 @@
+"""The relational database: one metadata for all tables, one way to open it.
+
+SQLite (WAL, durable commits) by default, PostgreSQL by URL. Each table has one writing process
+(decision 6 of the design); this module refuses to know which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Tables of all packages register here; Alembic (``satomori/migrations``) builds them."""
+
+
+def open_database(url: str) -> Engine:
+    """Open ``sqlite:///path`` or ``postgresql+psycopg://…``; commits are durable when they return.
+
+    Raises ``sqlalchemy.exc.ArgumentError`` for an URL that cannot be read.
+    """
+    engine = create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_sqlite_pragmas)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+@contextmanager
+def writing(database: Engine) -> Iterator[Connection]:
+    """One write transaction: takes SQLite's write lock at once, commits at the end, rolls back on error.
+
+    A transaction that reads first and writes later would fail at the upgrade (SQLITE_BUSY) when
+    another process has written in between. Keep it under 50 ms and never await inside.
+    """
+    with database.connect().execution_options(is_writing=True) as connection, connection.begin():
+        yield connection
+
+
+def _set_sqlite_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy says BEGIN itself, see _begin
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    is_writing = connection.get_execution_options().get("is_writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")

@@ -1,0 +1,46 @@
+"""Named places where a test may kill the process, to prove that nothing is lost there.
+
+``SATOMORI_FAILPOINT=name`` or ``name:k`` ends the process by SIGKILL when the place is passed for
+the k-th time. Without the variable a place costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+FAILPOINTS: Final = (
+    "journal.written",  # bytes handed to the kernel, not yet fsynced
+    "journal.synced",  # durable, not yet published to readers
+    "intake.journaled",  # published, not yet acknowledged to the broker
+    "intake.acknowledged",  # PUBACKs handed to the socket
+    "engine.ran",  # transitions known, nothing committed
+    "alarms.committed",  # transitions + outbox + position committed
+    "engine.snapshot_written",  # snapshot file renamed
+    "delivery.sending",  # marked as being sent, not yet sent
+    "delivery.sent",  # the provider accepted, not yet noted
+    "delivery.noted",  # noted as sent
+    "store.written",  # rows written, position not yet saved
+    "store.position_saved",  # rows and position saved
+)
+
+
+def _armed(setting: str) -> tuple[str, int]:
+    name, _, count = setting.partition(":")
+    if name and name not in FAILPOINTS:
+        raise ValueError(f"SATOMORI_FAILPOINT: unknown failpoint {name!r}")
+    return name, int(count or 1)
+
+
+_name, _left = _armed(os.environ.get("SATOMORI_FAILPOINT", ""))
+
+
+def failpoint(name: str) -> None:
+    """Die here, at once and without clean-up, if this failpoint is armed and its count is up."""
+    global _left
+    if name != _name:
+        return
+    _left -= 1
+    if _left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,70 @@
+"""What a device is for: its lane, the quantities it is expected to send, how often.
+
+Refuses to know models and payloads of vendors (profiles) and thresholds of a place (registry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from devices.frames import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of device, named as in its topics ``field/v1/{kind}/{device}/up``.
+
+    ``interval_s`` is the usual reporting interval, ``silence_factor`` how many of them may pass
+    before the device counts as silent; ``interval_is_adaptive`` says that the interval changes
+    with the device's state.
+    """
+
+    name: str
+    label_ja: str
+    label_en: str
+    lane: Lane
+    quantities: tuple[str, ...]
+    interval_s: int
+    silence_factor: float = 3.0
+    interval_is_adaptive: bool = False
+
+
+_HEALTH = ("battery.voltage", "radio.rssi")
+
+_ALL = (
+    Kind("flood-sensor", "浸水センサー", "Flood sensor", Lane.URGENT,
+         ("flood.depth", "flood.detected", *_HEALTH), 600, interval_is_adaptive=True),
+    Kind("river-gauge", "河川水位計", "River gauge", Lane.URGENT,
+         ("water.level", *_HEALTH), 600, interval_is_adaptive=True),
+    Kind("water-meter", "水道メーター", "Water meter", Lane.ROUTINE,
+         ("water.total", "water.reverseTotal", "water.leak", "tamper", *_HEALTH), 3600),
+    Kind("zone-meter", "配水区流量計", "Zone inflow meter", Lane.ROUTINE,
+         ("water.flow", "water.total", *_HEALTH), 900),
+    Kind("pressure-logger", "水圧計", "Pressure logger", Lane.ROUTINE,
+         ("water.pressure", *_HEALTH), 900),
+    Kind("paddy-node", "水田センサー", "Paddy node", Lane.ROUTINE,
+         ("paddy.depth", "water.temperature", *_HEALTH), 1800),
+    Kind("irrigation-gate", "水門・給水栓", "Irrigation gate", Lane.URGENT,
+         ("gate.position", *_HEALTH), 900),
+    Kind("greenhouse-node", "ハウス環境センサー", "Greenhouse node", Lane.ROUTINE,
+         ("air.temperature", "air.relativeHumidity", "air.co2", "light.intensity",
+          "soil.moisture", *_HEALTH), 300),
+    Kind("barn-node", "畜舎環境センサー", "Barn node", Lane.ROUTINE,
+         ("air.temperature", "air.relativeHumidity", *_HEALTH), 600),
+    Kind("collar", "首輪型端末", "Collar", Lane.ROUTINE,
+         ("position.latitude", "position.longitude", *_HEALTH), 1200),
+    Kind("calving-thermometer", "分娩監視温度計", "Calving thermometer", Lane.URGENT,
+         ("animal.temperature", *_HEALTH), 300),
+    Kind("trap", "わなセンサー", "Trap", Lane.URGENT,
+         ("trap.triggered", *_HEALTH), 86_400, 1.25),
+    Kind("weather-station", "気象計", "Weather station", Lane.URGENT,
+         ("rain.intensity", "rain.cumulative", "air.temperature", "air.relativeHumidity",
+          "air.pressure", "wind.speed", "wind.direction", *_HEALTH), 600),
+    Kind("gateway", "ゲートウェイ", "Gateway", Lane.URGENT,
+         ("battery.voltage",), 300),
+)  # fmt: skip
+
+KINDS: Mapping[str, Kind] = MappingProxyType({k.name: k for k in _ALL})
+"""Every kind by its name."""

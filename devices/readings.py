@@ -1,0 +1,125 @@
+"""The columnar batch that everything downstream of a payload works on.
+
+Refuses to know where readings come from and where they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32s = NDArray[np.int32]
+Int64s = NDArray[np.int64]
+Float64s = NDArray[np.float64]
+UInt8s = NDArray[np.uint8]
+Indices = NDArray[np.intp]
+
+
+class Quality(IntFlag):
+    """Why a reading is not simply good; bits add up, a stored flag is never rewritten."""
+
+    GOOD = 0
+    CLOCK = 1  # the device's clock was missing or impossible: measured_at is our received_at
+    RANGE = 2  # outside the physical limits of the quantity
+    SPIKE = 4  # further from the last plausible value than nature moves
+    STUCK = 8  # unchanged for longer than nature stays still
+    DATUM = 16  # the gauge zero is in doubt
+    EXERCISE = 32  # a drill, never to be taken for real
+
+
+SUSPECT = Quality.RANGE | Quality.SPIKE | Quality.STUCK | Quality.DATUM
+"""Flags that forbid a verified alarm. CLOCK and EXERCISE are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Five arrays of one length: row i is one reading.
+
+    ``series`` int32 ids from the registry; ``measured_at`` and ``received_at`` int64 ms UTC (the
+    device's clock and ours); ``value`` float64 in the quantity's unit, never NaN; ``quality``
+    uint8 of Quality bits.
+    """
+
+    series: Int32s
+    measured_at: Int64s
+    received_at: Int64s
+    value: Float64s
+    quality: UInt8s
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def take(self, rows: Indices | NDArray[np.bool_] | slice) -> Readings:
+        """The chosen rows, by index array, mask or slice."""
+        return Readings(
+            self.series[rows],
+            self.measured_at[rows],
+            self.received_at[rows],
+            self.value[rows],
+            self.quality[rows],
+        )
+
+    @property
+    def is_suspect(self) -> NDArray[np.bool_]:
+        """Mask of the rows that must not lead to a verified alarm."""
+        return (self.quality & np.uint8(SUSPECT)) != 0
+
+
+def no_readings() -> Readings:
+    """A batch of length zero."""
+    return readings_from_columns([], [], [], [], [])
+
+
+def readings_from_columns(
+    series: Sequence[int] | Int32s,
+    measured_at: Sequence[int] | Int64s,
+    received_at: Sequence[int] | Int64s,
+    value: Sequence[float] | Float64s,
+    quality: Sequence[int] | UInt8s,
+) -> Readings:
+    """A batch from plain sequences, each converted to the column's type."""
+    return Readings(
+        np.asarray(series, np.int32),
+        np.asarray(measured_at, np.int64),
+        np.asarray(received_at, np.int64),
+        np.asarray(value, np.float64),
+        np.asarray(quality, np.uint8),
+    )
+
+
+def concatenate(batches: Sequence[Readings]) -> Readings:
+    """One batch holding the rows of all, in order; an empty list gives an empty batch."""
+    if not batches:
+        return no_readings()
+    if len(batches) == 1:
+        return batches[0]
+    return Readings(
+        np.concatenate([b.series for b in batches]),
+        np.concatenate([b.measured_at for b in batches]),
+        np.concatenate([b.received_at for b in batches]),
+        np.concatenate([b.value for b in batches]),
+        np.concatenate([b.quality for b in batches]),
+    )
+
+
+def rounds(series: Int32s) -> Iterator[Indices]:
+    """Split row numbers so that no series stands twice in one round, keeping each series' order.
+
+    Vectorised state machines step once a round: round k holds the k-th row of every series.
+    """
+    if len(series) == 0:
+        return
+    order = np.argsort(series, kind="stable")
+    grouped = series[order]
+    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
+    if len(starts) == len(series):
+        yield np.arange(len(series))
+        return
+    lengths = np.diff(np.r_[starts, len(series)])
+    rank = np.arange(len(series)) - np.repeat(starts, lengths)
+    for k in range(int(rank.max()) + 1):
+        yield np.sort(order[rank == k])

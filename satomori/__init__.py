@@ -1,0 +1,1 @@
+"""The composition root: settings, wiring, supervision, command line. Knows all other packages."""

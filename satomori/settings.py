@@ -1,0 +1,197 @@
+"""Settings: parsed once, at the edge, into one frozen value.
+
+``satomori.toml`` beside this package is the sample and holds the defaults; unknown keys and wrong
+values are errors that give path, value and reason. Refuses to know what the options do.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ENVIRONMENT_PREFIX = "SATOMORI__"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text names each path, value and reason. Mend and restart."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_Port = Annotated[int, Field(ge=0, le=65535)]
+_Positive = Annotated[int, Field(gt=0)]
+
+
+class Paths(_Section):
+    var: Path = Path("./var")
+
+
+class DatabaseSettings(_Section):
+    url: str = ""
+
+
+class BrokerSettings(_Section):
+    mode: Literal["child", "external"] = "child"
+    host: str = "127.0.0.1"
+    port: _Port = 1883
+    username: str = "satomori-intake"
+    password_file: str = ""
+    tls_ca: str = ""
+
+
+class IntakeSettings(_Section):
+    connections_per_lane: Annotated[int, Field(ge=1, le=8)] = 1
+    session_expiry_s: _Positive = 604_800
+
+
+class JournalSettings(_Section):
+    segment_mib: _Positive = 64
+    keep_h: Annotated[int, Field(ge=0)] = 72
+    low_water_mib: Annotated[int, Field(ge=0)] = 512
+    reserve_mib: Annotated[int, Field(ge=0)] = 64
+
+
+class InfluxSettings(_Section):
+    url: str = "http://127.0.0.1:8086"
+    database: str = "satomori"
+    personal_database: str = "satomori_personal"
+    org: str = ""
+    username: str = ""
+    secret_file: str = ""
+
+
+class StoreSettings(_Section):
+    kind: Literal["duckdb", "influxdb"] = "duckdb"
+    flush_rows: _Positive = 50_000
+    flush_s: Annotated[float, Field(gt=0)] = 5.0
+    influxdb: InfluxSettings = InfluxSettings()
+
+
+class AlertSettings(_Section):
+    rules_file: str = ""
+
+
+class MailSettings(_Section):
+    host: str = ""
+    port: _Port = 25
+    security: Literal["none", "starttls", "tls"] = "none"
+    sender: str = "satomori@localhost"
+    username: str = ""
+    password_file: str = ""
+
+
+class WebhookSettings(_Section):
+    secret_file: str = ""
+
+
+class WebSettings(_Section):
+    host: str = "127.0.0.1"
+    port: _Port = 8000
+    public_url: str = ""
+    secure_cookies: bool = False
+
+
+class MapSettings(_Section):
+    center: tuple[float, float] = (130.30, 31.81)
+    zoom: Annotated[float, Field(ge=0, le=22)] = 11.0
+    tiles: str = ""
+    attribution: str = ""
+
+    @model_validator(mode="after")
+    def _tiles_need_credit(self) -> MapSettings:
+        if self.tiles and not self.attribution:
+            raise ValueError("tiles need an attribution")
+        return self
+
+
+class Settings(_Section):
+    """All options, by section; ``source`` is the file they came from, if any."""
+
+    paths: Paths = Paths()
+    database: DatabaseSettings = DatabaseSettings()
+    broker: BrokerSettings = BrokerSettings()
+    intake: IntakeSettings = IntakeSettings()
+    journal: JournalSettings = JournalSettings()
+    store: StoreSettings = StoreSettings()
+    alerts: AlertSettings = AlertSettings()
+    mail: MailSettings = MailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    web: WebSettings = WebSettings()
+    map: MapSettings = MapSettings()
+
+    @property
+    def var(self) -> Path:
+        """The folder of everything that is kept, absolute."""
+        return self.paths.var.expanduser().resolve()
+
+    @property
+    def database_url(self) -> str:
+        """The relational database's URL."""
+        return self.database.url or f"sqlite:///{self.var / 'satomori.db'}"
+
+    @property
+    def public_url(self) -> str:
+        """The address that people use, without a slash at the end."""
+        return (self.web.public_url or f"http://{self.web.host}:{self.web.port}").rstrip("/")
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a TOML file (or the defaults) with the environment laid over it.
+
+    Raises SettingsError for a file that cannot be read, unknown keys and wrong values.
+    """
+    document = _read(file) if file else {}
+    for key, text in sorted((environment if environment is not None else os.environ).items()):
+        if key.startswith(ENVIRONMENT_PREFIX):
+            _lay_over(document, key, text)
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        raise SettingsError(_describe(error, file)) from None
+
+
+def read_secret(file: Path) -> str:
+    """The secret in ``file``; raises SettingsError if others than its owner may read it."""
+    try:
+        mode = file.stat().st_mode
+        if mode & 0o077:
+            raise SettingsError(f"{file}: others may read this secret (mode {mode & 0o777:o}): chmod 600")
+        return file.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: {error}") from None
+
+
+def _lay_over(document: dict[str, Any], key: str, text: str) -> None:
+    *sections, option = key.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    table = document
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise SettingsError(f"{key}: {section!r} is not a section")
+    table[option] = text
+
+
+def _describe(error: ValidationError, file: Path | None) -> str:
+    where = str(file) if file else "settings"
+    lines = []
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        reason = "unknown option" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{where}: {path} = {problem['input']!r}: {reason}")
+    return "\n".join(lines)

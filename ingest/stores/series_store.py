@@ -1,0 +1,147 @@
+"""What every store of readings promises, and the values it speaks in.
+
+Refuses to know any one database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from devices.frames import Lane, Position, SeriesDefinition
+from devices.readings import Float64s, Indices, Int64s, Readings, UInt8s
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One series over time: three arrays of one length, ``measured_at`` strictly rising."""
+
+    measured_at: Int64s
+    value: Float64s
+    quality: UInt8s
+
+    def __len__(self) -> int:
+        return len(self.measured_at)
+
+
+@dataclass(slots=True)
+class StoreCounts:
+    """What a store met since it was opened.
+
+    ``rows`` new readings; ``repeated`` readings that were already there, the same; ``changed``
+    readings of a known series and time with another value or quality; ``refused`` readings that
+    the store would not take (``refusals`` holds why, the newest few).
+    """
+
+    rows: int = 0
+    repeated: int = 0
+    changed: int = 0
+    refused: int = 0
+    refusals: list[str] = field(default_factory=list)
+
+
+class StoreOutage(Exception):  # noqa: N818 - an outage is not an error of the program
+    """The store did not take or give readings; nothing of the call may be assumed done.
+
+    With ``can_retry`` wait and call again with the same arguments; without it somebody must act
+    (credentials, disk, configuration), and ``reason`` says on what.
+    """
+
+    def __init__(self, reason: str, *, can_retry: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.can_retry = can_retry
+
+
+class SeriesStore(Protocol):
+    """Readings of all series, one a series and ``measured_at``: the last one appended wins.
+
+    ``quality`` is that of the reading that won. All methods may be called from any thread; one
+    ``append`` at a time. Any of them may raise StoreOutage.
+    """
+
+    counts: StoreCounts
+
+    def define(self, definitions: Sequence[SeriesDefinition]) -> None:
+        """Make series known, before their readings are appended; repeating changes nothing."""
+
+    def append(self, readings: Readings, positions: Mapping[Lane, Position]) -> None:
+        """Keep the readings for good, and how far the journal has been read.
+
+        After a crash ``positions`` never runs ahead of the readings; to append the same readings
+        again changes nothing.
+        """
+
+    def positions(self) -> Mapping[Lane, Position]:
+        """The positions of the last ``append`` that was completed."""
+
+    def range(
+        self, series: int, start_at: int, end_at: int, *, max_points: int | None = None
+    ) -> Samples:
+        """Readings of one series with ``start_at <= measured_at < end_at``, by time.
+
+        With ``max_points`` (at least 2) there are at most so many: of each of ``max_points // 2``
+        equal buckets of time the lowest and the highest reading, as they were measured.
+        """
+
+    def scan(self, series: Sequence[int], start_at: int, end_at: int) -> Iterator[Readings]:
+        """All readings of the series in ``[start_at, end_at)``, in batches, by time."""
+
+    def latest(self) -> Readings:
+        """The reading with the newest ``measured_at`` of every series, by series."""
+
+    def forget_before(self, at: int) -> int:
+        """Remove readings measured before ``at``; how many, or -1 where the store cannot say."""
+
+    def close(self) -> None:
+        """Release files and connections; the store cannot be used afterwards."""
+
+
+def last_of_each(readings: Readings) -> Indices:
+    """Rows to keep, by series and time, where of the same series and time only the last stays."""
+    order = np.lexsort((readings.measured_at, readings.series))
+    series, measured_at = readings.series[order], readings.measured_at[order]
+    is_last = np.ones(len(order), np.bool_)
+    is_last[:-1] = (series[1:] != series[:-1]) | (measured_at[1:] != measured_at[:-1])
+    return order[is_last]
+
+
+def merge_samples(stored: Samples, held: Samples) -> Samples:
+    """Both by time; where both know a time, ``held`` wins (it is the newer)."""
+    if len(held) == 0:
+        return stored
+    if len(stored) == 0:
+        return held
+    measured_at = np.concatenate((stored.measured_at, held.measured_at))
+    order = np.argsort(measured_at, kind="stable")
+    at = measured_at[order]
+    is_last = np.append(at[1:] != at[:-1], True)
+    rows = order[is_last]
+    return Samples(
+        measured_at[rows],
+        np.concatenate((stored.value, held.value))[rows],
+        np.concatenate((stored.quality, held.quality))[rows],
+    )
+
+
+def thin(samples: Samples, start_at: int, end_at: int, max_points: int | None) -> Samples:
+    """At most ``max_points`` (>= 2): lowest and highest of each of ``max_points // 2`` buckets.
+
+    ::
+
+        start_at |  bucket 0  |  bucket 1  | … | end_at
+                    lo    hi     hi  lo          order of time is kept
+    """
+    if max_points is None or len(samples) <= max_points:
+        return samples
+    buckets = max(max_points // 2, 1)
+    bucket = (samples.measured_at - start_at) * buckets // max(end_at - start_at, 1)
+    order = np.lexsort((samples.value, bucket))  # stable: by bucket, then value, then time
+    grouped = bucket[order]
+    is_first = np.append(True, grouped[1:] != grouped[:-1])
+    is_last = np.append(grouped[1:] != grouped[:-1], True)
+    rows = np.unique(np.concatenate((order[is_first], order[is_last])))
+    return Samples(samples.measured_at[rows], samples.value[rows], samples.quality[rows])

@@ -1,0 +1,154 @@
+"""mosquitto as a child: its configuration, password and ACL files, and what its log tells.
+
+The shipped ``mosquitto.conf`` is the one truth; a child differs from it only in port and paths.
+Refuses to know how processes are supervised (``satomori.supervise``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devices.credentials import mosquitto_password_line
+
+BINARY_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
+
+_DEVICE_ACL = """\
+# A device publishes and listens on its own topics only; %u is the name it logged in with.
+pattern write field/v1/+/%u/up
+pattern write field/v1/+/%u/status
+pattern write field/v1/gateway/%u/up/urgent
+pattern write field/v1/gateway/%u/up/routine
+pattern read field/v1/+/%u/down
+pattern read field/v1/+/%u/ack
+"""
+
+
+def find_mosquitto() -> Path | None:
+    """The mosquitto binary, also where ``PATH`` lacks ``/usr/sbin``; None if there is none."""
+    found = shutil.which("mosquitto")
+    if found:
+        return Path(found)
+    return next((Path(p) for p in BINARY_PLACES if os.access(p, os.X_OK)), None)
+
+
+def shipped_config() -> str:
+    """The text of the ``mosquitto.conf`` that comes with Satomori."""
+    here = Path(__file__).resolve().parent
+    for place in (here / "mosquitto.conf", here.parent / "mosquitto.conf"):
+        if place.is_file():
+            return place.read_text(encoding="utf-8")
+    raise FileNotFoundError("mosquitto.conf is missing from this installation")
+
+
+def child_config(template: str, *, port: int, directory: Path) -> str:
+    """``template`` with the port and paths of a child that keeps everything in ``directory``.
+
+    As root mosquitto would change to an account of its own that cannot write there: the child
+    stays who it is.
+    """
+    own = {
+        "listener": f"{port} 127.0.0.1",
+        "password_file": str(directory / "passwords"),
+        "acl_file": str(directory / "acl"),
+        "persistence_location": f"{directory}/",
+    }
+    lines = [_own_line(line, own) for line in template.splitlines()]
+    if os.geteuid() == 0:
+        lines.append("user root")
+    return "\n".join(lines) + "\n"
+
+
+def _own_line(line: str, own: Mapping[str, str]) -> str:
+    option = line.split(" ", 1)[0]
+    return f"{option} {own[option]}" if option in own else line
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may log in to the broker; ``topics`` are ACL lines beyond a device's own."""
+
+    name: str
+    password_line: str
+    topics: tuple[str, ...] = ()
+
+
+def intake_account(name: str, password: str) -> Account:
+    """Intake: reads all field topics and the broker's state, answers on ``ack``, commands ``down``."""
+    topics = (
+        "topic read field/v1/#",
+        "topic write field/v1/+/+/ack",
+        "topic write field/v1/+/+/down",
+        "topic read $SYS/#",
+    )
+    return Account(name, mosquitto_password_line(name, password), topics)
+
+
+def simulator_account(name: str, password: str) -> Account:
+    """A fleet that does not exist, in demos: publishes for every device. Never made by `run`."""
+    topics = ("topic write field/v1/#", "topic read field/v1/+/+/down", "topic read field/v1/+/+/ack")
+    return Account(name, mosquitto_password_line(name, password), topics)
+
+
+def write_access_files(directory: Path, accounts: Iterable[Account]) -> None:
+    """Write ``passwords`` and ``acl`` (mode 0600); mosquitto reads them anew at SIGHUP."""
+    accounts = list(accounts)
+    passwords = "".join(f"{account.password_line}\n" for account in accounts)
+    acl = [_DEVICE_ACL]
+    for account in accounts:
+        if account.topics:
+            acl.append("\n".join((f"user {account.name}", *account.topics)) + "\n")
+    _write_private(directory / "passwords", passwords)
+    _write_private(directory / "acl", "\n".join(acl))
+
+
+def write_child_files(directory: Path, *, port: int, accounts: Iterable[Account]) -> Path:
+    """Everything a child broker needs in ``directory``; returns its configuration file."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_access_files(directory, accounts)
+    config = directory / "mosquitto.conf"
+    _write_private(config, child_config(shipped_config(), port=port, directory=directory))
+    return config
+
+
+def _write_private(file: Path, text: str) -> None:
+    temporary = file.with_name(f"{file.name}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(file)
+
+
+_TROUBLE = (
+    ("too_large", re.compile(r"Client (?P<client>.+) disconnected due to oversize packet")),
+    ("protocol_error", re.compile(r"Client (?P<client>.+) disconnected due to protocol error")),
+    ("malformed", re.compile(r"Client (?P<client>.+) disconnected due to malformed packet")),
+    ("not_authorised", re.compile(r"Client (?P<client>.+) disconnected, not authorised")),
+    ("dropped", re.compile(r"Outgoing messages are being dropped for client (?P<client>.+?)\.?$")),
+    ("taken_over", re.compile(r"Client (?P<client>.+) already connected, closing old connection")),
+    ("out_of_memory", re.compile(r"Out of memory")),
+)
+
+
+@dataclass(slots=True)
+class BrokerLog:
+    """What mosquitto's log tells of refusals and losses: counts, and the last example of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    last: dict[str, str] = field(default_factory=dict)
+
+    def read(self, line: str) -> str | None:
+        """Take in one line; returns the kind of trouble it reports, or None for a healthy one."""
+        for kind, pattern in _TROUBLE:
+            if pattern.search(line):
+                self.counts[kind] += 1
+                self.last[kind] = line[:300]
+                return kind
+        return None

@@ -1,0 +1,5 @@
+"""`python -m satomori`."""
+
+from satomori.cli import main
+
+main()

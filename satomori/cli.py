@@ -1,0 +1,236 @@
+"""The command line: `satomori run | demo | simulate | devices | people | rules | bench | doctor`.
+
+Parses, calls, prints; decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from satomori.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+devices_app = typer.Typer(no_args_is_help=True, help="Devices: import, list, credentials.")
+people_app = typer.Typer(no_args_is_help=True, help="People: add, one-time login links.")
+rules_app = typer.Typer(no_args_is_help=True, help="Rules: check, load, show.")
+bench_app = typer.Typer(no_args_is_help=True, help="Benchmarks; --json for programs.")
+broker_app = typer.Typer(no_args_is_help=True, help="Files of the MQTT broker.")
+for name, sub in (
+    ("devices", devices_app),
+    ("people", people_app),
+    ("rules", rules_app),
+    ("bench", bench_app),
+    ("broker", broker_app),
+):
+    app.add_typer(sub, name=name)
+
+Config = Annotated[Path | None, typer.Option(help="Settings file; see satomori.toml.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+
+
+@app.command()
+def run(config: Config = None) -> None:
+    """Run the whole system: broker, intake, alerts, web."""
+    from satomori.logs import configure_logs
+    from satomori.system import run_system
+
+    configure_logs("satomori")
+    asyncio.run(run_system(load_settings(config)))
+
+
+@app.command()
+def demo(
+    var: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path("./var"),
+    port: Annotated[int, typer.Option(help="Web port; the next free one is taken.")] = 8000,
+    store: Annotated[Literal["duckdb", "influxdb"], typer.Option(help="Series store.")] = "duckdb",
+    smtp: Annotated[str, typer.Option(help="host:port of a mail server to send alarms to.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the simulated city.")] = 1,
+) -> None:
+    """A simulated city under a storm, on this machine, to look at."""
+    from satomori.demo import run_demo
+    from satomori.logs import configure_logs
+
+    configure_logs("demo")
+    asyncio.run(run_demo(var=var, port=port, store=store, smtp=smtp, seed=seed))
+
+
+@app.command(hidden=True)
+def process(name: str, settings: Annotated[Path, typer.Option()]) -> None:
+    """Run one process of the system; the supervisor calls this."""
+    from satomori.logs import configure_logs
+    from satomori.processes import PROCESSES, until_stopped
+
+    configure_logs(name)
+    given = Settings.model_validate_json(settings.read_text(encoding="utf-8"))
+    asyncio.run(until_stopped(PROCESSES[name](given)))
+
+
+@app.command()
+def simulate(
+    from_file: Annotated[
+        Path | None, typer.Option(help="Play a file of readings (USGS, UK EA or mapped CSV, .gz).")
+    ] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(help="Force signals of single devices (TOML).")
+    ] = None,
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 1883,
+    username: Annotated[str, typer.Option()] = "",
+    password_file: Annotated[Path | None, typer.Option()] = None,
+    device: Annotated[str, typer.Option(help="Publish a file as this device.")] = "",
+    shift_to_now: Annotated[
+        bool, typer.Option(help="Shift a file's times so that its last reading is now.")
+    ] = False,
+    rate: Annotated[float, typer.Option(help="Messages a second; 0: as the broker answers.")] = 0.0,
+    seed: Annotated[int, typer.Option()] = 1,
+    speed: Annotated[float, typer.Option(help="Simulated seconds a second.")] = 1.0,
+    json_output: Json = False,
+) -> None:
+    """Publish what devices would: a simulated city, a scenario, or a file."""
+    from satomori.logs import configure_logs
+    from satomori.simulate import Target, play_city, play_file
+
+    configure_logs("simulate")
+    target = Target(host, port, username, password_file)
+    if from_file:
+        played = play_file(
+            from_file, target, device=device, shift_to_now=shift_to_now, rate=rate
+        )
+        typer.echo(played.as_json() if json_output else played.as_text())
+    else:
+        asyncio.run(play_city(target, seed=seed, speed=speed, scenario=scenario))
+
+
+@devices_app.command("import")
+def devices_import(
+    file: Path,
+    config: Config = None,
+    dry_run: Annotated[bool, typer.Option(help="Name every bad row, change nothing.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Register devices from a CSV file; nothing is changed if a row is bad."""
+    from satomori.administration import import_devices
+
+    outcome = import_devices(load_settings(config), file, dry_run=dry_run)
+    typer.echo(outcome.as_json() if json_output else outcome.as_text())
+    if outcome.errors:
+        raise typer.Exit(1)
+
+
+@devices_app.command("list")
+def devices_list(config: Config = None, json_output: Json = False) -> None:
+    """List the devices in service."""
+    from satomori.administration import list_devices
+
+    listing = list_devices(load_settings(config))
+    typer.echo(listing.as_json() if json_output else listing.as_text())
+
+
+@devices_app.command("credential")
+def devices_credential(device: str, config: Config = None) -> None:
+    """Make a new broker password for the unit in DEVICE; it is shown once."""
+    from satomori.administration import make_credential
+
+    typer.echo(make_credential(load_settings(config), device))
+
+
+@people_app.command("add")
+def people_add(
+    name: str,
+    role: Annotated[str, typer.Option(help="admin disaster waterworks agriculture owner public")],
+    display_name: Annotated[str, typer.Option()] = "",
+    mail: Annotated[str, typer.Option(help="Mail address for alarms.")] = "",
+    language: Annotated[Literal["ja", "en"], typer.Option()] = "ja",
+    config: Config = None,
+) -> None:
+    """Add a person; prints a one-time login link."""
+    from satomori.administration import add_person
+
+    typer.echo(
+        add_person(
+            load_settings(config),
+            name,
+            role=role,
+            display_name=display_name or name,
+            mail=mail or None,
+            language=language,
+        )
+    )
+
+
+@people_app.command("link")
+def people_link(name: str, config: Config = None) -> None:
+    """Print a new one-time login link for NAME."""
+    from satomori.administration import login_link
+
+    typer.echo(login_link(load_settings(config), name))
+
+
+@people_app.command("password")
+def people_password(name: str, config: Config = None) -> None:
+    """Set a password for NAME, asked for on the terminal."""
+    from satomori.administration import set_password
+
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    set_password(load_settings(config), name, password)
+
+
+@rules_app.command("check")
+def rules_check(file: Path) -> None:
+    """Say whether a rule file can be used, and where not."""
+    from satomori.administration import check_rules
+
+    typer.echo(check_rules(file))
+
+
+@rules_app.command("load")
+def rules_load(file: Path, config: Config = None) -> None:
+    """Let the rules of FILE hold from now on; a wrong file is refused as a whole."""
+    from satomori.administration import load_rule_file
+
+    typer.echo(load_rule_file(load_settings(config), file))
+
+
+@rules_app.command("show")
+def rules_show(config: Config = None) -> None:
+    """Print the rules that hold."""
+    from satomori.administration import show_rules
+
+    typer.echo(show_rules(load_settings(config)))
+
+
+@broker_app.command("files")
+def broker_files(config: Config = None) -> None:
+    """Write password and ACL file for a broker of the system's; prints where they are."""
+    from satomori.administration import write_broker_files
+
+    typer.echo(write_broker_files(load_settings(config)))
+
+
+@app.command()
+def doctor(config: Config = None, json_output: Json = False) -> None:
+    """Look at the installation and say what is wrong with it."""
+    from satomori.doctor import examine
+
+    report = examine(load_settings(config))
+    typer.echo(report.as_json() if json_output else report.as_text())
+    if not report.is_healthy:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point; errors of ours are one sentence, not a traceback."""
+    from alerts.rules import RuleError
+
+    try:
+        app()
+    except (SettingsError, RuleError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,91 @@
+"""One installation on disk: its folders, secrets, tables and broker files.
+
+Everything here may be run again: it makes what is missing and leaves what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from alerts.rules import default_rules_text, load_rules, save_rules, stored_rules
+from devices.credentials import new_password
+from devices.database import open_database
+from devices.registry import Registry
+from satomori import migrations
+from satomori.broker import Account, intake_account, write_access_files
+from satomori.settings import Settings, read_secret
+
+
+class Installation:
+    """Paths and secrets of one installation; opens its database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.var = settings.var
+        self.run = self.var / "run"
+        self.broker = self.var / "broker"
+        self.journal = self.var / "journal"
+        self.store = self.var / "store"
+        self.alerts = self.var / "alerts"
+
+    def prepare(self, now: int) -> None:
+        """Make folders, secrets and tables, and the first rule set where there is none yet."""
+        self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.run, self.broker, self.journal, self.store, self.alerts):
+            folder.mkdir(exist_ok=True, mode=0o700)
+        self._make_secret(self.intake_password_file)
+        self._make_secret(self.webhook_secret_file)
+        migrations.upgrade(self.settings.database_url)
+        self._seed_rules(now)
+
+    def open_database(self) -> Engine:
+        """The relational database of this installation."""
+        return open_database(self.settings.database_url)
+
+    @property
+    def intake_password_file(self) -> Path:
+        """Where intake's broker password is kept."""
+        given = self.settings.broker.password_file
+        return Path(given) if given else self.broker / "intake.password"
+
+    @property
+    def webhook_secret_file(self) -> Path:
+        """Where the key that signs webhooks is kept."""
+        given = self.settings.webhook.secret_file
+        return Path(given) if given else self.var / "webhook.secret"
+
+    def intake_password(self) -> str:
+        """Intake's broker password; raises SettingsError when it cannot be read."""
+        return read_secret(self.intake_password_file)
+
+    def broker_accounts(self, database: Engine) -> list[Account]:
+        """Everybody who may log in to the broker: intake, and each unit in service."""
+        accounts = [intake_account(self.settings.broker.username, self.intake_password())]
+        for credential in Registry(database).credentials():
+            accounts.append(Account(credential.device, credential.password_line))
+        return accounts
+
+    def write_broker_access(self, *more: Account) -> None:
+        """Bring password and ACL file into step with the registry."""
+        database = self.open_database()
+        write_access_files(self.broker, [*self.broker_accounts(database), *more])
+        database.dispose()
+
+    def _make_secret(self, file: Path) -> None:
+        if file.exists():
+            return
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as out:
+            out.write(new_password() if file.suffix == ".password" else secrets.token_hex(32))
+
+    def _seed_rules(self, now: int) -> None:
+        database = self.open_database()
+        if stored_rules(database) is None:
+            given = self.settings.alerts.rules_file
+            text = Path(given).read_text(encoding="utf-8") if given else default_rules_text()
+            save_rules(database, load_rules(text), by="installation", now=now)
+        database.dispose()

@@ -1,0 +1,233 @@
+"""The whole system as one process tree: broker, intake, alerts, web, and what a demo adds.
+
+`run_system` is the table of contents: prepare, start in order, wait, stop in reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import httpx
+import structlog
+
+from satomori.broker import (
+    Account,
+    BrokerLog,
+    find_mosquitto,
+    write_child_files,
+)
+from satomori.clock import now_ms
+from satomori.installation import Installation
+from satomori.processes import PROCESSES
+from satomori.settings import Settings, SettingsError
+from satomori.supervise import Child, Supervisor
+
+log = structlog.get_logger()
+
+START_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a demo adds to a system: broker accounts, children that start last, a store's server."""
+
+    accounts: tuple[Account, ...] = ()
+    first: tuple[Child, ...] = ()
+    last: tuple[Child, ...] = ()
+
+
+async def run_system(
+    settings: Settings,
+    *,
+    extras: Extras | None = None,
+    on_ready: Callable[[Settings], Awaitable[None] | None] | None = None,
+) -> None:
+    """Run broker, intake, alerts and web until SIGINT or SIGTERM; then stop them in order.
+
+    Raises SettingsError when the system cannot be started as it is set up.
+    """
+    extras = extras or Extras()
+    place = Installation(settings)
+    place.prepare(now_ms())
+    settings_file = _hand_down(settings, place)
+    status = SystemStatus(place.run / "system.json")
+    supervisor = Supervisor(status.child_changed)
+    stopping = _stop_signal()
+    try:
+        for child in extras.first:
+            await supervisor.start(child)
+        if settings.broker.mode == "child":
+            await supervisor.start(_broker_child(settings, place, extras, status))
+            await _until_listening(settings.broker.host, settings.broker.port)
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, supervisor.signal, "broker", signal.SIGHUP
+            )
+        for name in PROCESSES:
+            await supervisor.start(process_child(name, settings_file))
+        ready = asyncio.create_task(_announce(settings, extras, supervisor, on_ready), name="ready")
+        await stopping.wait()
+        ready.cancel()
+    finally:
+        await supervisor.stop()
+        status.remove()
+
+
+def process_child(name: str, settings_file: Path) -> Child:
+    """One of our own processes as a supervised child."""
+    command = (sys.executable, "-m", "satomori", "process", name, "--settings", str(settings_file))
+    return Child(name, command)
+
+
+def free_port(wanted: int, host: str = "127.0.0.1") -> int:
+    """``wanted``, or the next port above it on which nobody listens; 0 asks for any."""
+    for port in range(wanted, wanted + 50) if wanted else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise SettingsError(f"no free port from {wanted} to {wanted + 49} on {host}")
+
+
+class SystemStatus:
+    """``var/run/system.json``: which children run, and what the broker's log complained of."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._pids: dict[str, int | None] = {}
+        self._broker_log = BrokerLog()
+        self._write()
+
+    def child_changed(self, name: str, pid: int | None) -> None:
+        """Note that a child started (its pid) or ended (None)."""
+        self._pids[name] = pid
+        self._write()
+
+    def broker_said(self, line: str) -> None:
+        """Take in a line of mosquitto's log; trouble is logged and counted."""
+        if trouble := self._broker_log.read(line):
+            log.warning(f"broker.client.{trouble}", line=line[:300])
+            self._write()
+
+    def remove(self) -> None:
+        """The system has stopped in order."""
+        self._file.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        document = {
+            "children": self._pids,
+            "broker_log": {"counts": dict(self._broker_log.counts), "last": self._broker_log.last},
+        }
+        temporary = self._file.with_suffix(".new")
+        temporary.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(self._file)
+
+
+def _broker_child(
+    settings: Settings, place: Installation, extras: Extras, status: SystemStatus
+) -> Child:
+    database = place.open_database()
+    accounts = [*place.broker_accounts(database), *extras.accounts]
+    database.dispose()
+    config = write_child_files(place.broker, port=settings.broker.port, accounts=accounts)
+    record = _LineFile(place.broker / "mosquitto.log")
+
+    def on_line(line: str) -> None:
+        record.write(line)
+        status.broker_said(line)
+
+    binary = find_mosquitto()
+    if binary is None:
+        from satomori.embedded_broker import embedded_command
+
+        return Child("broker", embedded_command(place.broker, settings.broker.port), on_line=on_line)
+    return Child("broker", (str(binary), "-c", str(config)), on_line=on_line)
+
+
+class _LineFile:
+    """A log file of bounded size that somebody else's lines go to."""
+
+    def __init__(self, file: Path) -> None:
+        import logging
+
+        self._handler = RotatingFileHandler(file, maxBytes=10 << 20, backupCount=2, delay=True)
+        self._record = logging.LogRecord
+        self._level = logging.INFO
+
+    def write(self, line: str) -> None:
+        self._handler.emit(self._record("broker", self._level, "", 0, line, None, None))
+
+
+def _hand_down(settings: Settings, place: Installation) -> Path:
+    """The resolved settings as a file for the children, so that all mean the same."""
+    file = place.run / "settings.json"
+    resolved = settings.model_copy(update={"paths": settings.paths.model_copy(update={"var": place.var})})
+    file.write_text(resolved.model_dump_json(indent=1), encoding="utf-8")
+    return file
+
+
+def _stop_signal() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _announce(
+    settings: Settings,
+    extras: Extras,
+    supervisor: Supervisor,
+    on_ready: Callable[[Settings], Awaitable[None] | None] | None,
+) -> None:
+    await until_ready(settings)
+    for child in extras.last:
+        await supervisor.start(child)
+    if on_ready is not None:
+        said = on_ready(settings)
+        if said is not None:
+            await said
+
+
+async def until_ready(settings: Settings, deadline_s: float = START_DEADLINE_S) -> None:
+    """Until web says that intake, alerts and store are up; raises TimeoutError with its reasons."""
+    url = f"http://{settings.web.host}:{settings.web.port}/api/ready"
+    reasons = "web does not answer"
+    async with httpx.AsyncClient(timeout=2.0) as client:
+        for attempt in range(int(deadline_s / 0.1)):
+            try:
+                answer = await client.get(url)
+            except httpx.HTTPError:
+                pass
+            else:
+                if answer.status_code == httpx.codes.OK:
+                    return
+                reasons = answer.text
+            if attempt == 100:
+                log.warning("system.start.slow", reasons=reasons)
+            await asyncio.sleep(0.1)
+    raise TimeoutError(f"not ready after {deadline_s:.0f} s: {reasons}")
+
+
+async def _until_listening(host: str, port: int, deadline_s: float = 10.0) -> None:
+    for _ in range(int(deadline_s / 0.02)):
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+    raise SettingsError(f"broker: nobody listens on {host}:{port} after {deadline_s:.0f} s")
+

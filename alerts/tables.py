@@ -1,6 +1,7 @@
 """Tables of the alert engine. All times are int64 ms UTC.
 
-Writers: the alerts process alone, but for ``alert_inbox`` and ``person``, which web alone writes.
+Writers: the alerts process alone, but for ``alert_inbox``, ``person`` and ``rule_set``, which web
+(or the command line) alone writes.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ alarm = Table(
     "alarm",
     metadata,
     Column("id", Text, primary_key=True),  # id of the transition that opened it
-    Column("revision", BigInteger, nullable=False, index=True),  # rises with every change of any alarm
+    Column(
+        "revision", BigInteger, nullable=False, index=True
+    ),  # rises with every change of any alarm
     Column("rule", Text, nullable=False),
     Column("rule_kind", Text, nullable=False),  # stages, silence, event
     Column("device", Integer, nullable=False, index=True),  # registry id
     Column("series", Integer),  # None for silence
     Column("state", Text, nullable=False),  # active, cleared
-    Column("level", Integer, nullable=False),  # 1..5, of the present stage (of the last one when cleared)
+    Column(
+        "level", Integer, nullable=False
+    ),  # 1..5, of the present stage (of the last one when cleared)
     Column("stage", Text, nullable=False),
     Column("value", Float),
     Column("peak_level", Integer, nullable=False),
@@ -54,7 +59,9 @@ transition = Table(
     "transition",
     metadata,
     Column("seq", _Sequence, primary_key=True, autoincrement=True),
-    Column("id", Text, nullable=False, unique=True),  # hash of rule version, series, measured_at, state
+    Column(
+        "id", Text, nullable=False, unique=True
+    ),  # hash of rule version, series, measured_at, state
     Column("alarm", Text, ForeignKey("alarm.id"), nullable=False, index=True),
     Column("rule", Text, nullable=False),
     Column("rule_version", Text, nullable=False),
@@ -109,4 +116,14 @@ alert_inbox = Table(
     Column("command", Text, nullable=False),  # acknowledge
     Column("alarm", Text, nullable=False),
     Column("comment", Text),
+)
+
+rule_set = Table(
+    "rule_set",
+    metadata,
+    Column("id", Integer, primary_key=True),  # the newest row holds
+    Column("version", Text, nullable=False, index=True),  # sha256 of the canonical JSON
+    Column("body", Text, nullable=False),  # TOML, as it was written
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Integer, ForeignKey("person.id")),
 )

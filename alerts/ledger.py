@@ -1,0 +1,406 @@
+"""What has been decided and who is to be told, in SQL: alarms, transitions, outbox, positions.
+
+``Ledger`` is the pen of the alerts process alone; ``AlarmBook`` is for whoever reads (web), and
+puts wishes into the inbox. Both refuse to know why anything happened (``alerts.engine``) and how a
+message looks (``alerts.texts``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, or_, select, update
+
+from alerts.lifecycle import Event, State, after, event_of
+from alerts.tables import (
+    alarm,
+    alert_inbox,
+    alert_position,
+    delivery,
+    person,
+    rule_set,
+    transition,
+)
+from alerts.transitions import Transition
+from devices.database import writing
+from devices.frames import Position
+
+INBOX = "inbox"
+"""Name of the position up to which the inbox has been applied (``n`` is the row's id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One matter at one place, as it stands; fields as in ``alerts.tables.alarm``.
+
+    ``acknowledged_by`` is the person's id, ``acknowledged_by_name`` what people call them.
+    """
+
+    id: str
+    revision: int
+    rule: str
+    rule_kind: str
+    device: int
+    series: int | None
+    state: str
+    level: int
+    stage: str
+    value: float | None
+    peak_level: int
+    peak_value: float | None
+    opened_at: int
+    changed_at: int
+    cleared_at: int | None
+    acknowledged_at: int | None
+    acknowledged_by: int | None
+    acknowledge_comment: str | None
+    is_verified: bool
+    is_historic: bool
+    is_exercise: bool
+    acknowledged_by_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedTransition:
+    """A transition and the moment (int ms UTC) at which it was committed."""
+
+    transition: Transition
+    committed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to tell one person on one channel; ``person_name`` None where nobody is named."""
+
+    id: int
+    transition: str
+    alarm: str
+    person: int | None
+    person_name: str | None
+    channel: str
+    address: str
+    state: str
+    attempts: int
+    created_at: int
+    next_attempt_at: int
+    sent_at: int | None
+    maybe_repeated: bool
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDraft:
+    """An outbox row to be; ``refusal`` says why it cannot even be tried (it is kept as failed)."""
+
+    transition: str
+    alarm: str
+    person: int | None
+    channel: str
+    address: str
+    refusal: str | None = None
+
+
+class AlarmBook:
+    """Reads what the alerts process has committed; every call is one short transaction."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+
+    def revision(self) -> int:
+        """The newest alarm revision, 0 when there is none."""
+        with self._database.connect() as connection:
+            return _newest_revision(connection)
+
+    def open_alarms(self) -> list[Alarm]:
+        """All active alarms, the most severe first, then the newest."""
+        return self._alarms(
+            _alarms()
+            .where(alarm.c.state == State.ACTIVE)
+            .order_by(alarm.c.level.desc(), alarm.c.opened_at.desc())
+        )
+
+    def alarms_after(self, revision: int) -> list[Alarm]:
+        """Alarms changed since ``revision`` (exclusive), in the order of change."""
+        return self._alarms(_alarms().where(alarm.c.revision > revision).order_by(alarm.c.revision))
+
+    def recent_alarms(self, limit: int) -> list[Alarm]:
+        """The ``limit`` alarms that changed last, the newest change first."""
+        return self._alarms(_alarms().order_by(alarm.c.revision.desc()).limit(limit))
+
+    def alarm(self, alarm_id: str) -> Alarm | None:
+        """One alarm, or None if there is none of this id."""
+        found = self._alarms(_alarms().where(alarm.c.id == alarm_id))
+        return found[0] if found else None
+
+    def transitions(self, alarm_id: str) -> list[CommittedTransition]:
+        """All transitions of an alarm in the order in which they were committed."""
+        with self._database.connect() as connection:
+            rows = connection.execute(
+                select(transition, alarm.c.rule_kind)
+                .join(alarm, alarm.c.id == transition.c.alarm)
+                .where(transition.c.alarm == alarm_id)
+                .order_by(transition.c.seq)
+            ).all()
+        return [_committed_transition(row) for row in rows]
+
+    def deliveries_of(self, alarm_id: str) -> list[Delivery]:
+        """All deliveries of an alarm, the oldest first."""
+        with self._database.connect() as connection:
+            rows = connection.execute(
+                deliveries().where(delivery.c.alarm == alarm_id).order_by(delivery.c.id)
+            ).all()
+        return [as_delivery(row) for row in rows]
+
+    def post_to_inbox(
+        self, *, person: int, command: str, alarm: str, comment: str | None, now: int
+    ) -> int:
+        """Wish for something that only the alerts process may write; returns the row's id.
+
+        ``command`` is ``acknowledge``. Applied within a second while the alerts process runs.
+        """
+        with writing(self._database) as connection:
+            result = connection.execute(
+                insert(alert_inbox).values(
+                    created_at=now, person=person, command=command, alarm=alarm, comment=comment
+                )
+            )
+        key = result.inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    def _alarms(self, query: Select[tuple[object, ...]]) -> list[Alarm]:
+        with self._database.connect() as connection:
+            return [Alarm(**row._mapping) for row in connection.execute(query)]
+
+
+class Ledger:
+    """The one pen that writes alarms, transitions, outbox and positions, all in one transaction."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+
+    def commit(
+        self,
+        transitions: Sequence[Transition],
+        drafts: Sequence[DeliveryDraft],
+        positions: Mapping[str, Position],
+        now: int,
+    ) -> int:
+        """Commit what came out of the engine and how far it has read; returns the alarm revision.
+
+        A transition whose id is already there is passed over together with its deliveries: it was
+        committed before a crash. When this returns, all of it is durable or (on an exception) none.
+        """
+        with writing(self._database) as connection:
+            known = _known_ids(connection, transitions)
+            fresh = [t for t in transitions if t.id not in known]
+            revision = _newest_revision(connection)
+            for revision, one in enumerate(fresh, revision + 1):
+                _apply(connection, one, revision)
+            _insert_all(connection, fresh, now)
+            _queue(connection, [d for d in drafts if d.transition not in known], now)
+            _move(connection, positions)
+        return revision
+
+    def positions(self) -> dict[str, Position]:
+        """Every committed position by its name (a lane, or ``inbox``)."""
+        with self._database.connect() as connection:
+            rows = connection.execute(select(alert_position)).all()
+        return {row.name: Position(row.epoch, row.n) for row in rows}
+
+    def apply_inbox(self, now: int) -> int:
+        """Apply what web has put into the inbox since last time; returns the number of rows.
+
+        A wish for an alarm that is not there is passed over: it may have been pruned.
+        """
+        with self._database.connect() as connection:
+            done = _inbox_position(connection)
+            waiting = connection.scalar(select(func.max(alert_inbox.c.id))) or 0
+        if waiting <= done:
+            return 0
+        with writing(self._database) as connection:
+            rows = connection.execute(
+                select(alert_inbox).where(alert_inbox.c.id > done).order_by(alert_inbox.c.id)
+            ).all()
+            for row in rows:
+                if row.command == "acknowledge":
+                    _acknowledge(connection, row, now)
+            _move(connection, {INBOX: Position(0, rows[-1].id)})
+        return len(rows)
+
+    def rule_set_body(self, version: str | None = None) -> str | None:
+        """TOML of the newest rule set, or of the newest row of ``version``; None if there is none."""
+        query = select(rule_set.c.body).order_by(rule_set.c.id.desc()).limit(1)
+        if version is not None:
+            query = query.where(rule_set.c.version == version)
+        with self._database.connect() as connection:
+            return connection.scalar(query)
+
+
+def _newest_revision(connection: Connection) -> int:
+    return connection.scalar(select(func.max(alarm.c.revision))) or 0
+
+
+def _known_ids(connection: Connection, transitions: Sequence[Transition]) -> set[str]:
+    known: set[str] = set()
+    for start in range(0, len(transitions), 500):
+        ids = [t.id for t in transitions[start : start + 500]]
+        known.update(connection.scalars(select(transition.c.id).where(transition.c.id.in_(ids))))
+    return known
+
+
+def _apply(connection: Connection, one: Transition, revision: int) -> None:
+    event = event_of(one)
+    if event is Event.OPENED:
+        connection.execute(insert(alarm).values(_opened(one, revision)))
+        return
+    values: dict[str, object] = {
+        "revision": revision,
+        "state": after(State.ACTIVE, event),
+        "changed_at": one.measured_at,
+        "value": one.value,
+    }
+    if one.is_clearing:
+        values["cleared_at"] = one.measured_at
+    else:
+        values |= {"level": one.to_level, "stage": one.to_stage, "is_verified": one.is_verified}
+    connection.execute(
+        update(alarm).where(alarm.c.id == one.alarm, alarm.c.state == State.ACTIVE).values(values)
+    )
+    if not one.is_clearing:
+        _raise_peak(connection, one)
+
+
+def _opened(one: Transition, revision: int) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "revision": revision,
+        "rule": one.rule,
+        "rule_kind": one.rule_kind,
+        "device": one.device,
+        "series": one.series,
+        "state": after(None, Event.OPENED),
+        "level": one.to_level,
+        "stage": one.to_stage,
+        "value": one.value,
+        "peak_level": one.to_level,
+        "peak_value": one.value,
+        "opened_at": one.measured_at,
+        "changed_at": one.measured_at,
+        "is_verified": one.is_verified,
+        "is_historic": one.is_historic,
+        "is_exercise": one.is_exercise,
+    }
+
+
+def _raise_peak(connection: Connection, one: Transition) -> None:
+    connection.execute(
+        update(alarm)
+        .where(alarm.c.id == one.alarm, alarm.c.peak_level < one.to_level)
+        .values(peak_level=one.to_level)
+    )
+    if one.value is not None:
+        connection.execute(
+            update(alarm)
+            .where(
+                alarm.c.id == one.alarm,
+                or_(alarm.c.peak_value.is_(None), alarm.c.peak_value < one.value),
+            )
+            .values(peak_value=one.value)
+        )
+
+
+_TRANSITION_COLUMNS = tuple(
+    c.name for c in transition.columns if c.name not in ("seq", "committed_at")
+)
+
+
+def _insert_all(connection: Connection, fresh: Sequence[Transition], now: int) -> None:
+    if fresh:
+        connection.execute(
+            insert(transition),
+            [
+                {name: getattr(t, name) for name in _TRANSITION_COLUMNS} | {"committed_at": now}
+                for t in fresh
+            ],
+        )
+
+
+def _queue(connection: Connection, drafts: Iterable[DeliveryDraft], now: int) -> None:
+    rows = [
+        {
+            "transition": d.transition,
+            "alarm": d.alarm,
+            "person": d.person,
+            "channel": d.channel,
+            "address": d.address,
+            "state": "queued" if d.refusal is None else "failed",
+            "created_at": now,
+            "next_attempt_at": now,
+            "last_error": d.refusal,
+        }
+        for d in drafts
+    ]
+    if rows:
+        connection.execute(insert(delivery), rows)
+
+
+def _move(connection: Connection, positions: Mapping[str, Position]) -> None:
+    for name, position in positions.items():
+        values = {"epoch": position.epoch, "n": position.n}
+        moved = connection.execute(
+            update(alert_position).where(alert_position.c.name == name).values(values)
+        )
+        if moved.rowcount == 0:
+            connection.execute(insert(alert_position).values(name=name, **values))
+
+
+def _inbox_position(connection: Connection) -> int:
+    query = select(alert_position.c.n).where(alert_position.c.name == INBOX)
+    return connection.scalar(query) or 0
+
+
+def _acknowledge(connection: Connection, row: Row[tuple[object, ...]], now: int) -> None:
+    """The first to acknowledge stands; a second wish changes nothing."""
+    found = connection.execute(
+        select(alarm.c.state, alarm.c.acknowledged_at).where(alarm.c.id == row.alarm)
+    ).one_or_none()
+    if found is None or found.acknowledged_at is not None:
+        return
+    connection.execute(
+        update(alarm)
+        .where(alarm.c.id == row.alarm)
+        .values(
+            revision=_newest_revision(connection) + 1,
+            state=after(State(found.state), Event.ACKNOWLEDGED),
+            acknowledged_at=now,
+            acknowledged_by=row.person,
+            acknowledge_comment=row.comment,
+        )
+    )
+
+
+def _alarms() -> Select[tuple[object, ...]]:
+    return select(alarm, person.c.display_name.label("acknowledged_by_name")).join_from(
+        alarm, person, alarm.c.acknowledged_by == person.c.id, isouter=True
+    )
+
+
+def deliveries() -> Select[tuple[object, ...]]:
+    """Select all deliveries together with the person's name; ``as_delivery`` reads a row."""
+    return select(delivery, person.c.display_name.label("person_name")).join_from(
+        delivery, person, delivery.c.person == person.c.id, isouter=True
+    )
+
+
+def as_delivery(row: Row[tuple[object, ...]]) -> Delivery:
+    """A row of ``deliveries()`` as a value."""
+    return Delivery(**row._mapping)
+
+
+def _committed_transition(row: Row[tuple[object, ...]]) -> CommittedTransition:
+    values = dict(row._mapping)
+    del values["seq"]
+    committed_at = values.pop("committed_at")
+    return CommittedTransition(Transition(**values), committed_at)

@@ -1,0 +1,203 @@
+"""What the command line does to an installation: devices, people, rules, broker files.
+
+Each is one short write transaction on the same tables as the web process; see
+docs/decisions/0004-commands-beside-a-running-system.md for why that is safe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from alerts.people import add_person as insert_person
+from alerts.people import person_named
+from alerts.rules import load_rules, save_rules, stored_rules
+from dashboards import people_admin
+from devices.credentials import mosquitto_password_line, new_password
+from devices.csv_import import RowError, parse_devices
+from devices.registry import Device, Registry
+from satomori import migrations
+from satomori.clock import now_ms
+from satomori.installation import Installation
+from satomori.settings import Settings, SettingsError
+
+LINK_TTL_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What an import did, or would do."""
+
+    devices: int
+    errors: tuple[RowError, ...]
+    is_dry_run: bool
+
+    def as_json(self) -> str:
+        """``{"devices", "errors": [{line, column, value, reason}], "is_dry_run"}``."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """For people: every bad row by name, then what was done."""
+        lines = [
+            f"line {e.line}, {e.column} = {e.value!r}: {e.reason}" for e in self.errors
+        ]
+        if self.errors:
+            lines.append(f"{len(self.errors)} errors: nothing was changed")
+        else:
+            done = "would be registered" if self.is_dry_run else "registered"
+            lines.append(f"{self.devices} devices {done}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The devices in service."""
+
+    devices: tuple[Device, ...]
+
+    def as_json(self) -> str:
+        """``{"devices": [{name, kind, label, area, …}]}``."""
+        rows = [
+            {
+                "id": d.id, "name": d.name, "kind": d.kind, "label": d.label, "site": d.site,
+                "area": d.area, "interval_s": d.interval_s, "thresholds": dict(d.thresholds),
+            }
+            for d in self.devices
+        ]  # fmt: skip
+        return json.dumps({"devices": rows}, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """For people: a line a device."""
+        return "\n".join(f"{d.name:<24} {d.kind:<20} {d.area:<10} {d.label}" for d in self.devices)
+
+
+def import_devices(settings: Settings, file: Path, *, dry_run: bool) -> Import:
+    """Register all devices of a CSV file, or none and every bad row."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: {error}") from None
+    drafts, errors = parse_devices(text)
+    if not errors and not dry_run:
+        with _database(settings) as database:
+            Registry(database).register(drafts, now=now_ms())
+    return Import(len(drafts), tuple(errors), dry_run)
+
+
+def list_devices(settings: Settings) -> Listing:
+    """All devices in service, by name."""
+    with _database(settings) as database:
+        devices = Registry(database).snapshot().devices.values()
+        return Listing(tuple(sorted(devices, key=lambda d: d.name)))
+
+
+def make_credential(settings: Settings, name: str) -> str:
+    """A new password for the unit in device ``name``; the broker knows it at once."""
+    password = new_password()
+    with _database(settings) as database:
+        registry = Registry(database)
+        device = registry.snapshot().by_name.get(name)
+        if device is None:
+            raise SettingsError(f"device {name!r} is not registered")
+        registry.set_credential(device.id, mosquitto_password_line(name, password), now=now_ms())
+    write_broker_files(settings)
+    return password
+
+
+def write_broker_files(settings: Settings) -> str:
+    """Bring password and ACL file into step with the registry; a running system reloads them."""
+    place = Installation(settings)
+    place.prepare(now_ms())
+    place.write_broker_access()
+    _reload_running_broker(place)
+    return f"{place.broker / 'passwords'}\n{place.broker / 'acl'}"
+
+
+def add_person(
+    settings: Settings, name: str, *, role: str, display_name: str, mail: str | None, language: str
+) -> str:
+    """Add a person and return a one-time login link."""
+    with _database(settings) as database:
+        person = insert_person(
+            database, name, role=role, display_name=display_name, mail_address=mail, language=language
+        )
+        token = people_admin.create_login_link(database, person.id, now=now_ms(), ttl_s=LINK_TTL_S)
+    return f"{settings.public_url}/login/{token}"
+
+
+def login_link(settings: Settings, name: str) -> str:
+    """A new one-time login link for a person."""
+    with _database(settings) as database:
+        person = person_named(database, name)
+        if person is None:
+            raise SettingsError(f"nobody is named {name!r}")
+        token = people_admin.create_login_link(database, person.id, now=now_ms(), ttl_s=LINK_TTL_S)
+    return f"{settings.public_url}/login/{token}"
+
+
+def set_password(settings: Settings, name: str, password: str) -> None:
+    """Give a person a password."""
+    with _database(settings) as database:
+        person = person_named(database, name)
+        if person is None:
+            raise SettingsError(f"nobody is named {name!r}")
+        people_admin.set_password(database, person.id, password, now=now_ms())
+
+
+def check_rules(file: Path) -> str:
+    """Say that a rule file can be used; raises RuleError with path, value and reason."""
+    rules = load_rules(_read_rules(file))
+    return f"{file}: {len(rules.rules)} rules, version {rules.version[:12]}"
+
+
+def load_rule_file(settings: Settings, file: Path) -> str:
+    """Let the rules of ``file`` hold; every process switches at the next registry revision."""
+    rules = load_rules(_read_rules(file))
+    with _database(settings) as database:
+        save_rules(database, rules, by="command line", now=now_ms())
+    return f"{file}: {len(rules.rules)} rules hold, version {rules.version[:12]}"
+
+
+def show_rules(settings: Settings) -> str:
+    """The text of the rules that hold."""
+    with _database(settings) as database:
+        rules = stored_rules(database)
+    return rules.text if rules else "no rules are loaded"
+
+
+def _read_rules(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: {error}") from None
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Engine]:
+    place = Installation(settings)
+    place.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+    migrations.upgrade(settings.database_url)
+    database = place.open_database()
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def _reload_running_broker(place: Installation) -> None:
+    status = place.run / "system.json"
+    if not status.exists():
+        return
+    pid = json.loads(status.read_text(encoding="utf-8"))["children"].get("broker")
+    if pid:
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except ProcessLookupError:
+            return

@@ -1,0 +1,327 @@
+"""The registry: which devices are in service, where, and which series are theirs.
+
+Refuses to know payloads, readings and rules. Every change raises one revision, kept with each row
+that changed, so that a process that looks again reads only what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from devices import tables
+from devices.database import writing
+from devices.drafts import DeviceDraft, DraftError, Fault, faults
+from devices.frames import SeriesDefinition
+from devices.kinds import KINDS
+from devices.payload import QUANTITY_CODES
+from devices.quantities import QUANTITIES
+
+__all__ = ["Device", "DeviceDraft", "DraftError", "Registry", "RegistrySnapshot"]
+
+NO_SERIES: Final = -1
+_FEW: Final = 500  # devices that are still named one by one in a query
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place in service. The hardware in it is a unit (`devices.units`)."""
+
+    id: int
+    name: str
+    kind: str
+    label: str
+    label_en: str
+    site: str
+    area: str
+    latitude: float | None
+    longitude: float | None
+    interval_s: int
+    silence_after_s: float
+    thresholds: Mapping[str, float]
+    tags: tuple[str, ...]
+    gateway: str | None
+    owner: str | None
+    registered_at: int
+    decommissioned_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySnapshot:
+    """The whole registry as it stood at one revision; never changes.
+
+    ``series`` maps (device id, quantity) to the series id, ``definitions`` the series id to what it
+    is. Decommissioned devices are in it: their series stay explicable.
+    """
+
+    revision: int
+    devices: Mapping[int, Device]
+    by_name: Mapping[str, Device]
+    series: Mapping[tuple[int, str], int]
+    definitions: Mapping[int, SeriesDefinition]
+
+
+class Registry:
+    """Devices and series over a relational database. Thread-safe."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+        self._lock = Lock()
+        self._last = RegistrySnapshot(0, {}, {}, {}, {})
+
+    def revision(self) -> int:
+        """The present revision, 0 before the first change. One SELECT of one row."""
+        with self._database.connect() as connection:
+            return _revision(connection)
+
+    def snapshot(self) -> RegistrySnapshot:
+        """The registry now, as of one moment; reads only the rows that changed since last time."""
+        with self._lock:
+            with _reading_one_moment(self._database) as connection:
+                self._last = _advance(self._last, connection)
+            return self._last
+
+    def register(self, drafts: Sequence[DeviceDraft], now: int) -> RegistrySnapshot:
+        """Insert or update devices by name, all or none, with the default series of their kinds.
+
+        A draft that changes nothing writes nothing. A decommissioned device that is registered
+        again is back in service. Raises DraftError at the first draft that cannot be.
+        """
+        for draft in drafts:
+            if found := faults(draft):
+                raise DraftError(draft.name, found)
+        with writing(self._database) as connection:
+            revision = _raise_revision(connection)
+            known = _device_rows(connection)
+            _check_gateways(drafts, known)
+            is_changed = _store_devices(connection, drafts, known, revision, now)
+            ids = _ids_by_name(connection)
+            wanted = [(ids[d.name], q) for d in drafts for q in KINDS[d.kind].quantities]
+            is_changed |= _store_series(connection, wanted, revision)
+            if not is_changed:
+                connection.rollback()
+        return self.snapshot()
+
+    def decommission(self, name: str, now: int) -> bool:
+        """Take a device out of service from ``now`` on; False if there is none in service."""
+        with writing(self._database) as connection:
+            revision = _raise_revision(connection)
+            done = connection.execute(
+                update(tables.device)
+                .where(tables.device.c.name == name, tables.device.c.decommissioned_at.is_(None))
+                .values(decommissioned_at=now, changed_in=revision)
+            )
+            if not done.rowcount:
+                connection.rollback()
+            return bool(done.rowcount)
+
+    def add_series(self, wanted: Collection[tuple[int, str]]) -> tuple[SeriesDefinition, ...]:
+        """Give series ids to (device id, quantity) pairs that lack one; in service intake's alone.
+
+        Returns the definitions of all wanted pairs, new or not. Raises KeyError for an unknown
+        device id or quantity.
+        """
+        pairs = list(wanted)
+        for _, quantity in pairs:
+            QUANTITIES[quantity]
+        with writing(self._database) as connection:
+            revision = _raise_revision(connection)
+            _check_known(connection, {device for device, _ in pairs})
+            if not _store_series(connection, pairs, revision):
+                connection.rollback()
+        snapshot = self.snapshot()
+        return tuple(snapshot.definitions[snapshot.series[pair]] for pair in pairs)
+
+    def bump_revision(self) -> int:
+        """Raise the revision for a change kept elsewhere (rules): all readers look again."""
+        with writing(self._database) as connection:
+            return _raise_revision(connection)
+
+
+def series_by_code(snapshot: RegistrySnapshot) -> NDArray[np.int32]:
+    """Series ids as a matrix [device id, quantity code of `devices.payload`], NO_SERIES where none.
+
+    Rows 0..highest device id. Looking up a whole batch is one indexing of this.
+    """
+    rows = max(snapshot.devices, default=-1) + 1
+    matrix = np.full((rows, len(QUANTITY_CODES)), NO_SERIES, np.int32)
+    for (device, quantity), series in snapshot.series.items():
+        matrix[device, QUANTITY_CODES[quantity]] = series
+    return matrix
+
+
+@contextmanager
+def _reading_one_moment(database: Engine) -> Iterator[Connection]:
+    """A read transaction whose SELECTs all see the same moment, as SQLite's do by themselves."""
+    is_postgresql = database.dialect.name == "postgresql"
+    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if is_postgresql else {}
+    with database.connect().execution_options(**options) as connection:
+        yield connection
+
+
+def _revision(connection: Connection) -> int:
+    found = connection.execute(select(tables.registry_revision.c.revision)).scalar()
+    return found or 0
+
+
+def _raise_revision(connection: Connection) -> int:
+    """The next revision. Locks its row until commit: changes are made one after another."""
+    row = {"id": 1, "revision": 0}
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(tables.registry_revision).values(row).on_conflict_do_nothing()
+    )
+    raised = update(tables.registry_revision).values(
+        revision=tables.registry_revision.c.revision + 1
+    )
+    return int(
+        connection.execute(raised.returning(tables.registry_revision.c.revision)).scalar_one()
+    )
+
+
+def _advance(last: RegistrySnapshot, connection: Connection) -> RegistrySnapshot:
+    """The snapshot after ``last``, from the rows that changed in between."""
+    revision = _revision(connection)
+    if revision == last.revision:
+        return last
+    rows = connection.execute(_later(tables.device, last.revision))
+    changed = {row.id: _device(row) for row in rows}
+    devices = {**last.devices, **changed}
+    series = dict(last.series)
+    definitions = dict(last.definitions)
+    for row in connection.execute(_later(tables.series, last.revision)):
+        series[row.device, row.quantity] = row.id
+        definitions[row.id] = _definition(row.id, devices[row.device], row.quantity)
+    for (device, quantity), number in last.series.items():
+        if device in changed:  # its name or kind may be another now
+            definitions[number] = _definition(number, changed[device], quantity)
+    by_name = {device.name: device for device in devices.values()}
+    return RegistrySnapshot(revision, devices, by_name, series, definitions)
+
+
+def _later(table: Table, revision: int) -> Select[Any]:
+    return select(table).where(table.c.changed_in > revision).order_by(table.c.id)
+
+
+def _definition(series: int, device: Device, quantity: str) -> SeriesDefinition:
+    return SeriesDefinition(series, device.id, device.name, device.kind, quantity)
+
+
+def _device(row: Row[Any]) -> Device:
+    columns = dict(row._mapping)
+    del columns["changed_in"]
+    columns["tags"] = tuple(columns["tags"])
+    return Device(**columns)
+
+
+def _device_rows(connection: Connection) -> dict[str, dict[str, Any]]:
+    """All devices by name, as they are stored."""
+    rows = connection.execute(select(tables.device))
+    return {row.name: dict(row._mapping) for row in rows}
+
+
+def _ids_by_name(connection: Connection) -> dict[str, int]:
+    rows = connection.execute(select(tables.device.c.name, tables.device.c.id))
+    return {row.name: row.id for row in rows}
+
+
+def _check_known(connection: Connection, devices: Collection[int]) -> None:
+    known = connection.execute(select(tables.device.c.id)).scalars()
+    if strangers := set(devices).difference(known):
+        raise KeyError(min(strangers))
+
+
+def _check_gateways(drafts: Sequence[DeviceDraft], known: Mapping[str, Mapping[str, Any]]) -> None:
+    kinds = {name: row["kind"] for name, row in known.items()} | {d.name: d.kind for d in drafts}
+    for draft in drafts:
+        if draft.gateway is not None and kinds.get(draft.gateway) != "gateway":
+            fault = Fault("gateway", draft.gateway, "no registered gateway has this name")
+            raise DraftError(draft.name, (fault,))
+
+
+def _store_devices(
+    connection: Connection,
+    drafts: Sequence[DeviceDraft],
+    known: Mapping[str, Mapping[str, Any]],
+    revision: int,
+    now: int,
+) -> bool:
+    """Insert and update; False if every draft stood there already."""
+    rows = {draft.name: _columns(draft) for draft in drafts}  # of two drafts the last one holds
+    new = [
+        {**row, "registered_at": now, "changed_in": revision}
+        for name, row in rows.items()
+        if name not in known
+    ]
+    changed = [
+        {**row, "changed_in": revision, "key": name}
+        for name, row in rows.items()
+        if name in known and any(known[name][column] != value for column, value in row.items())
+    ]
+    if new:
+        connection.execute(insert(tables.device), new)
+    if changed:
+        by_key = tables.device.c.name == bindparam("key")
+        connection.execute(update(tables.device).where(by_key), changed)
+    return bool(new or changed)
+
+
+def _columns(draft: DeviceDraft) -> dict[str, Any]:
+    kind = KINDS[draft.kind]
+    interval_s = draft.interval_s if draft.interval_s is not None else kind.interval_s
+    silence_after_s = draft.silence_after_s
+    return {
+        "name": draft.name,
+        "kind": draft.kind,
+        "label": draft.label or draft.name,
+        "label_en": draft.label_en or draft.label or draft.name,
+        "site": draft.site,
+        "area": draft.area,
+        "latitude": draft.latitude,
+        "longitude": draft.longitude,
+        "interval_s": interval_s,
+        "silence_after_s": silence_after_s or interval_s * kind.silence_factor,
+        "thresholds": {stage: float(value) for stage, value in draft.thresholds.items()},
+        "tags": list(draft.tags),
+        "gateway": draft.gateway,
+        "owner": draft.owner,
+        "decommissioned_at": None,
+    }
+
+
+def _store_series(
+    connection: Connection, wanted: Collection[tuple[int, str]], revision: int
+) -> bool:
+    """Give an id to each pair that lacks one; False if none did."""
+    table = tables.series
+    query = select(table.c.device, table.c.quantity)
+    devices = {device for device, _ in wanted}
+    if len(devices) <= _FEW:
+        query = query.where(table.c.device.in_(devices))
+    missing = dict.fromkeys(wanted)
+    for row in connection.execute(query):
+        missing.pop((row.device, row.quantity), None)
+    if missing:
+        connection.execute(
+            insert(table),
+            [{"device": d, "quantity": q, "changed_in": revision} for d, q in missing],
+        )
+    return bool(missing)

@@ -1,0 +1,98 @@
+"""Tables of the registry: places in service, the hardware in them, their series. Times: ms UTC.
+
+Writers: web (and the command line) for ``device`` and ``unit``; intake adds the series that turn
+up in service. Every write transaction raises ``registry_revision`` first, which orders them all.
+Nothing is ever deleted: an id in the journal or in a store must stay explicable.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from devices.database import metadata
+
+registry_revision = Table(
+    "registry_revision",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("revision", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="single_row"),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # as in its topics
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("site", Text, nullable=False),  # where it stands: a pump station, a bridge, a barn
+    Column("area", Text, nullable=False),  # the district that is told and searched
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("interval_s", Integer, nullable=False),
+    Column("silence_after_s", Float, nullable=False),
+    Column("thresholds", JSON, nullable=False),  # {stage: value}
+    Column("tags", JSON, nullable=False),  # [tag, …]
+    Column("gateway", Text),  # name of the device that may speak for this one
+    Column("owner", Text),
+    Column("registered_at", BigInteger, nullable=False),
+    Column("decommissioned_at", BigInteger),
+    Column("changed_in", BigInteger, nullable=False, index=True),  # revision of its last change
+    sqlite_autoincrement=True,  # an id is never given twice
+)
+
+unit = Table(
+    "unit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", Integer, ForeignKey("device.id"), nullable=False),
+    Column("serial_number", Text),
+    Column("dev_eui", Text),  # 16 hex digits, upper case
+    Column("model", Text),
+    Column("installed_at", BigInteger, nullable=False),  # inclusive
+    Column("removed_at", BigInteger),  # exclusive; None: it is the one in service
+    Column("credential", Text),  # mosquitto's hash of its password, never the password
+    Index("ix_unit_device", "device", "installed_at"),
+    # One unit in service a device, one place in service a DevEUI.
+    Index(
+        "uq_unit_in_service",
+        "device",
+        unique=True,
+        sqlite_where=text("removed_at IS NULL"),
+        postgresql_where=text("removed_at IS NULL"),
+    ),
+    Index(
+        "uq_unit_dev_eui_in_service",
+        "dev_eui",
+        unique=True,
+        sqlite_where=text("removed_at IS NULL"),
+        postgresql_where=text("removed_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", Integer, ForeignKey("device.id"), nullable=False),
+    Column("quantity", Text, nullable=False),
+    Column("changed_in", BigInteger, nullable=False, index=True),
+    UniqueConstraint("device", "quantity", name="uq_series_device_quantity"),
+    sqlite_autoincrement=True,
+)

@@ -12,7 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from devices.frames import Lane, Position, SeriesDefinition
-from devices.readings import Float64s, Indices, Int64s, Readings, UInt8s
+from devices.readings import Float64s, Int64s, Readings, UInt8s
+
+_REFUSALS_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,19 @@ class StoreCounts:
     changed: int = 0
     refused: int = 0
     refusals: list[str] = field(default_factory=list)
+
+    def refuse(self, rows: int, why: str) -> None:
+        """Count rows that the store does not take, and remember why."""
+        self.refused += rows
+        self.refusals = [*self.refusals[1 - _REFUSALS_KEPT :], why]
+
+    def add(self, other: StoreCounts) -> None:
+        """Add what one batch met."""
+        self.rows += other.rows
+        self.repeated += other.repeated
+        self.changed += other.changed
+        self.refused += other.refused
+        self.refusals = [*self.refusals, *other.refusals][-_REFUSALS_KEPT:]
 
 
 class StoreOutage(Exception):  # noqa: N818 - an outage is not an error of the program
@@ -100,13 +115,27 @@ class SeriesStore(Protocol):
         """Release files and connections; the store cannot be used afterwards."""
 
 
-def last_of_each(readings: Readings) -> Indices:
-    """Rows to keep, by series and time, where of the same series and time only the last stays."""
-    order = np.lexsort((readings.measured_at, readings.series))
-    series, measured_at = readings.series[order], readings.measured_at[order]
-    is_last = np.ones(len(order), np.bool_)
-    is_last[:-1] = (series[1:] != series[:-1]) | (measured_at[1:] != measured_at[:-1])
-    return order[is_last]
+def distinct(readings: Readings, counts: StoreCounts) -> Readings:
+    """Sort by series and time; of the same series and time the last row stays.
+
+    What is left out is counted: rows that are not finite as refused, the others as repeated or,
+    where value or quality differ from the row that follows, as changed.
+    """
+    is_finite = np.isfinite(readings.value)
+    if not is_finite.all():
+        counts.refuse(int((~is_finite).sum()), "a value that is not finite")
+        readings = readings.take(is_finite)
+    rows = readings.take(np.lexsort((readings.measured_at, readings.series)))
+    if len(rows) < 2:
+        return rows
+    one, other = rows.take(slice(None, -1)), rows.take(slice(1, None))
+    is_again = (one.series == other.series) & (one.measured_at == other.measured_at)
+    if not is_again.any():
+        return rows
+    is_same = (one.value == other.value) & (one.quality == other.quality)
+    counts.repeated += int((is_again & is_same).sum())
+    counts.changed += int((is_again & ~is_same).sum())
+    return rows.take(np.append(~is_again, True))
 
 
 def merge_samples(stored: Samples, held: Samples) -> Samples:

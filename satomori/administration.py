@@ -10,7 +10,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -196,8 +196,7 @@ def _reload_running_broker(place: Installation) -> None:
     if not status.exists():
         return
     pid = json.loads(status.read_text(encoding="utf-8"))["children"].get("broker")
-    if pid:
-        try:
+    command = Path(f"/proc/{pid}/cmdline")
+    if pid and command.exists() and b"mosquitto" in command.read_bytes():
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGHUP)
-        except ProcessLookupError:
-            return

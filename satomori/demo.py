@@ -6,8 +6,6 @@ login links. Nothing here is for a city in service.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,21 +16,19 @@ import typer
 
 from alerts.people import Person, add_person, people
 from dashboards.people_admin import create_login_link
-from devices.credentials import new_password
 from devices.csv_import import parse_devices
 from devices.registry import Registry
 from firmware_sim import city
-from satomori.broker import find_mosquitto, simulator_account
+from satomori.broker import find_mosquitto
 from satomori.clock import now_ms
 from satomori.influx_child import find_influxd, influx_child
-from satomori.installation import Installation
-from satomori.settings import Settings, SettingsError, load_settings, read_secret
+from satomori.installation import SIMULATOR, Installation
+from satomori.settings import Settings, SettingsError, load_settings
 from satomori.supervise import Child
 from satomori.system import Extras, free_port, run_system
 
 log = structlog.get_logger()
 
-SIMULATOR = "demo-simulator"
 LINK_TTL_S = 12 * 3600.0
 
 DEMO_PEOPLE = (
@@ -65,11 +61,10 @@ async def run_demo(*, var: Path, port: int, store: str, smtp: str, seed: int) ->
     _say_what_stands_in()
     register_city(place, seed)
     add_demo_people(place, with_mail=bool(smtp))
-    password_file = _simulator_password(place)
+    password_file = place.admit_simulator()
     await run_system(
         settings,
         extras=Extras(
-            accounts=(simulator_account(SIMULATOR, read_secret(password_file)),),
             first=_store_children(settings, place),
             last=(_simulator_child(settings, password_file, seed),),
         ),
@@ -148,15 +143,6 @@ def _link_line(settings: Settings, place: Installation, person: Person) -> str:
     return f"  {person.role:<12} {settings.public_url}/login/{token}"
 
 
-def _simulator_password(place: Installation) -> Path:
-    file = place.broker / "simulator.password"
-    if not file.exists():
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as out:
-            out.write(new_password())
-    return file
-
-
 def _simulator_child(settings: Settings, password_file: Path, seed: int) -> Child:
     command = (
         sys.executable, "-m", "satomori", "simulate",
@@ -180,5 +166,3 @@ def _store_children(settings: Settings, place: Installation) -> tuple[Child, ...
 def _say_what_stands_in() -> None:
     if find_mosquitto() is None:
         log.warning("demo.broker.embedded", note="mosquitto is missing; this one is for trying out only")
-    if shutil.which("mosquitto") is None and find_mosquitto():
-        log.debug("demo.broker.found", note="outside PATH")

@@ -12,12 +12,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from alerts.rules import default_rules_text, load_rules, save_rules, stored_rules
-from devices.credentials import new_password
 from devices.database import open_database
 from devices.registry import Registry
 from satomori import migrations
-from satomori.broker import Account, intake_account, write_access_files
+from satomori.broker import Account, intake_account, simulator_account, write_access_files
 from satomori.settings import Settings, read_secret
+
+SIMULATOR = "demo-simulator"
+"""Broker account of a simulated fleet."""
 
 
 class Installation:
@@ -65,22 +67,36 @@ class Installation:
     def broker_accounts(self, database: Engine) -> list[Account]:
         """Everybody who may log in to the broker: intake, and each unit in service."""
         accounts = [intake_account(self.settings.broker.username, self.intake_password())]
+        if self.simulator_password_file.exists():
+            password = read_secret(self.simulator_password_file)
+            accounts.append(simulator_account(SIMULATOR, password))
         for credential in Registry(database).credentials():
             accounts.append(Account(credential.device, credential.password_line))
         return accounts
 
-    def write_broker_access(self, *more: Account) -> None:
+    def write_broker_access(self) -> None:
         """Bring password and ACL file into step with the registry."""
         database = self.open_database()
-        write_access_files(self.broker, [*self.broker_accounts(database), *more])
+        write_access_files(self.broker, self.broker_accounts(database))
         database.dispose()
 
+    @property
+    def simulator_password_file(self) -> Path:
+        """The password of a demo's fleet; the account exists only where a demo made this file."""
+        return self.broker / "simulator.password"
+
+    def admit_simulator(self) -> Path:
+        """Make the account of a fleet that does not exist; returns its password file."""
+        self._make_secret(self.simulator_password_file)
+        return self.simulator_password_file
+
     def _make_secret(self, file: Path) -> None:
+        """Write a new secret to ``file`` (mode 0600) where there is none."""
         if file.exists():
             return
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as out:
-            out.write(new_password() if file.suffix == ".password" else secrets.token_hex(32))
+            out.write(secrets.token_hex(32))
 
     def _seed_rules(self, now: int) -> None:
         database = self.open_database()

@@ -19,7 +19,6 @@ import httpx
 import structlog
 
 from satomori.broker import (
-    Account,
     BrokerLog,
     find_mosquitto,
     write_child_files,
@@ -37,9 +36,8 @@ START_DEADLINE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a demo adds to a system: broker accounts, children that start last, a store's server."""
+    """What a demo adds to a system: a store's server first, the simulator last."""
 
-    accounts: tuple[Account, ...] = ()
     first: tuple[Child, ...] = ()
     last: tuple[Child, ...] = ()
 
@@ -65,7 +63,7 @@ async def run_system(
         for child in extras.first:
             await supervisor.start(child)
         if settings.broker.mode == "child":
-            await supervisor.start(_broker_child(settings, place, extras, status))
+            await supervisor.start(_broker_child(settings, place, status))
             await _until_listening(settings.broker.host, settings.broker.port)
             asyncio.get_running_loop().add_signal_handler(
                 signal.SIGHUP, supervisor.signal, "broker", signal.SIGHUP
@@ -133,11 +131,9 @@ class SystemStatus:
         temporary.replace(self._file)
 
 
-def _broker_child(
-    settings: Settings, place: Installation, extras: Extras, status: SystemStatus
-) -> Child:
+def _broker_child(settings: Settings, place: Installation, status: SystemStatus) -> Child:
     database = place.open_database()
-    accounts = [*place.broker_accounts(database), *extras.accounts]
+    accounts = place.broker_accounts(database)
     database.dispose()
     config = write_child_files(place.broker, port=settings.broker.port, accounts=accounts)
     record = _LineFile(place.broker / "mosquitto.log")

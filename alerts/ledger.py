@@ -19,7 +19,6 @@ from alerts.tables import (
     alert_position,
     delivery,
     person,
-    rule_set,
     transition,
 )
 from alerts.transitions import Transition
@@ -160,14 +159,14 @@ class AlarmBook:
         ``command`` is ``acknowledge``. Applied within a second while the alerts process runs.
         """
         with writing(self._database) as connection:
-            result = connection.execute(
-                insert(alert_inbox).values(
+            row = connection.execute(
+                insert(alert_inbox)
+                .values(
                     created_at=now, person=person, command=command, alarm=alarm, comment=comment
                 )
+                .returning(alert_inbox.c.id)
             )
-        key = result.inserted_primary_key
-        assert key is not None
-        return int(key[0])
+            return int(row.scalar_one())
 
     def _alarms(self, query: Select[tuple[object, ...]]) -> list[Alarm]:
         with self._database.connect() as connection:
@@ -195,13 +194,13 @@ class Ledger:
         with writing(self._database) as connection:
             known = _known_ids(connection, transitions)
             fresh = [t for t in transitions if t.id not in known]
-            revision = _newest_revision(connection)
-            for revision, one in enumerate(fresh, revision + 1):
+            before = _newest_revision(connection)
+            for revision, one in enumerate(fresh, before + 1):
                 _apply(connection, one, revision)
             _insert_all(connection, fresh, now)
             _queue(connection, [d for d in drafts if d.transition not in known], now)
             _move(connection, positions)
-        return revision
+        return before + len(fresh)
 
     def positions(self) -> dict[str, Position]:
         """Every committed position by its name (a lane, or ``inbox``)."""
@@ -228,14 +227,6 @@ class Ledger:
                     _acknowledge(connection, row, now)
             _move(connection, {INBOX: Position(0, rows[-1].id)})
         return len(rows)
-
-    def rule_set_body(self, version: str | None = None) -> str | None:
-        """TOML of the newest rule set, or of the newest row of ``version``; None if there is none."""
-        query = select(rule_set.c.body).order_by(rule_set.c.id.desc()).limit(1)
-        if version is not None:
-            query = query.where(rule_set.c.version == version)
-        with self._database.connect() as connection:
-            return connection.scalar(query)
 
 
 def _newest_revision(connection: Connection) -> int:

@@ -125,5 +125,5 @@ rule_set = Table(
     Column("version", Text, nullable=False, index=True),  # sha256 of the canonical JSON
     Column("body", Text, nullable=False),  # TOML, as it was written
     Column("created_at", BigInteger, nullable=False),
-    Column("created_by", Integer, ForeignKey("person.id")),
+    Column("created_by", Text, nullable=False),  # a person's name, "installation", "command line"
 )

@@ -27,13 +27,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from devices import tables
+from devices import tables, units
 from devices.database import writing
 from devices.drafts import DeviceDraft, DraftError, Fault, faults
 from devices.frames import SeriesDefinition
 from devices.kinds import KINDS
 from devices.payload import QUANTITY_CODES
 from devices.quantities import QUANTITIES
+from devices.units import Credential, Unit, UnitDraft
 
 __all__ = ["Device", "DeviceDraft", "DraftError", "Registry", "RegistrySnapshot"]
 
@@ -150,10 +151,45 @@ class Registry:
         snapshot = self.snapshot()
         return tuple(snapshot.definitions[snapshot.series[pair]] for pair in pairs)
 
+    def install_unit(self, device: int, draft: UnitDraft, now: int) -> Unit:
+        """Put hardware into a device (or replace it) from ``now`` on; its series stay.
+
+        Raises KeyError for an unknown device id, UnitError for an installation that cannot be.
+        """
+        with self._changing_unit(device) as connection:
+            return units.install(connection, device, draft, now)
+
+    def remove_unit(self, device: int, now: int) -> bool:
+        """Take the hardware out of a device; False if there was none."""
+        with self._changing_unit(device) as connection:
+            return units.remove(connection, device, now)
+
+    def units(self, device: int) -> tuple[Unit, ...]:
+        """All hardware that was ever in the device, oldest first."""
+        with self._database.connect() as connection:
+            return units.history(connection, device)
+
+    def set_credential(self, device: int, password_line: str, now: int) -> None:
+        """Let the unit in service log in with this line of `devices.credentials`."""
+        with self._changing_unit(device) as connection:
+            units.set_credential(connection, device, password_line, now)
+
+    def credentials(self) -> tuple[Credential, ...]:
+        """What the broker's password file must hold for the devices in service."""
+        with self._database.connect() as connection:
+            return units.credentials(connection)
+
     def bump_revision(self) -> int:
         """Raise the revision for a change kept elsewhere (rules): all readers look again."""
         with writing(self._database) as connection:
             return _raise_revision(connection)
+
+    @contextmanager
+    def _changing_unit(self, device: int) -> Iterator[Connection]:
+        with writing(self._database) as connection:
+            _raise_revision(connection)
+            _check_known(connection, {device})
+            yield connection
 
 
 def series_by_code(snapshot: RegistrySnapshot) -> NDArray[np.int32]:

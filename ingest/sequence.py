@@ -7,25 +7,36 @@ know MQTT and the journal; what it finds leaves as frames, what a device is told
                      └ gap 8..9  └ filled  └ counting began anew
 
 A number at or below the highest that is not missing is a repetition, unless what it numbers was
-measured after everything before it: then the device has begun to count anew.
+measured after everything before it: then the device has begun to count anew. A device without a
+clock shows that by another ``boot``, or by falling from FAR to 0 or 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from devices.frames import SequenceGapFrame
-from devices.payload import NOT_GIVEN
+from devices.payload import NO_TIME, NOT_GIVEN
 
 MAX_RANGES: Final = 64
 """Open ranges remembered for a device; of more the oldest are given up (and stay shown as lost)."""
 MAX_TOLD: Final = 16
 """Ranges named in one acknowledgement."""
 
-_NEVER: Final = -(2**62)
+FAR: Final = 64
+"""More numbers than a device has unacknowledged: no repetition reaches so far back."""
+
+
+class Sighting(NamedTuple):
+    """A number as it came; ``measured_at`` may be NO_TIME, ``boot`` NOT_GIVEN."""
+
+    device: int
+    number: int
+    boot: int
+    measured_at: int
 
 
 class Numbering(msgspec.Struct):
@@ -33,7 +44,7 @@ class Numbering(msgspec.Struct):
 
     highest: int
     boot: int = NOT_GIVEN
-    newest_at: int = _NEVER
+    newest_at: int = NO_TIME
     missing: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
 
@@ -65,21 +76,21 @@ class SequenceTracker:
     ) -> list[SequenceGapFrame]:
         """Take numbers in the order in which they came; return gaps that opened or closed.
 
-        One entry a numbered sample; ``boots`` may be NOT_GIVEN; ``measured_at`` is the time that the
-        number belongs to; ``at`` is now. Adjacent numbers that fill a gap make one frame.
+        One entry a numbered sample; ``boots`` may be NOT_GIVEN; ``measured_at`` is the device's own
+        time of what is numbered, or NO_TIME; ``at`` is now. Adjacent numbers that fill a gap make one frame.
         """
         frames: list[SequenceGapFrame] = []
-        for device, number, boot, measured in zip(
-            devices, numbers, boots, measured_at, strict=True
-        ):
-            known = self._numberings.get(device)
+        for sighting in map(Sighting, devices, numbers, boots, measured_at):
+            known = self._numberings.get(sighting.device)
             if known is None:
-                self._numberings[device] = Numbering(number, boot, measured)
-            elif number == known.highest + 1 and boot == known.boot:
-                known.highest = number
-                known.newest_at = max(known.newest_at, measured)
+                self._numberings[sighting.device] = Numbering(
+                    sighting.number, sighting.boot, sighting.measured_at
+                )
+            elif sighting.number == known.highest + 1 and sighting.boot == known.boot:
+                known.highest = sighting.number
+                known.newest_at = max(known.newest_at, sighting.measured_at)
             else:
-                frames += _follow_disorder(known, device, number, boot, measured, at)
+                frames += _follow_disorder(known, sighting, at)
         return _joined(frames)
 
     def acknowledgement(self, device: int, name: str | None = None) -> Acknowledgement | None:
@@ -98,33 +109,34 @@ class SequenceTracker:
         ]
 
 
-def _follow_disorder(
-    known: Numbering, device: int, number: int, boot: int, measured_at: int, at: int
-) -> list[SequenceGapFrame]:
-    is_newer = measured_at > known.newest_at
-    is_other_boot = NOT_GIVEN not in (boot, known.boot) and boot != known.boot
-    if is_other_boot and not is_newer:
+def _follow_disorder(known: Numbering, seen: Sighting, at: int) -> list[SequenceGapFrame]:
+    has_time = seen.measured_at != NO_TIME
+    is_newer = seen.measured_at > known.newest_at
+    is_other_boot = NOT_GIVEN not in (seen.boot, known.boot) and seen.boot != known.boot
+    if is_other_boot and has_time and not is_newer:
         return []  # a late message of an earlier boot: its numbers are not comparable
-    if boot != NOT_GIVEN:
-        known.boot = boot
-    known.newest_at = max(known.newest_at, measured_at)
-    if number > known.highest:
-        return _advance(known, device, number, at)
-    if _fill(known, number) and not is_other_boot:
-        return [SequenceGapFrame(device, at, number, number, is_filled=True)]
-    if is_newer and number < known.highest:
+    begins_anew = is_newer or is_other_boot
+    begins_anew |= not has_time and seen.number <= 1 and known.highest >= FAR
+    if seen.boot != NOT_GIVEN:
+        known.boot = seen.boot
+    known.newest_at = max(known.newest_at, seen.measured_at)
+    if seen.number > known.highest:
+        return _advance(known, seen, at)
+    if begins_anew and seen.number < known.highest:
         known.highest, known.missing = 0, []
-        return _advance(known, device, number, at)
+        return _advance(known, seen, at)
+    if _fill(known, seen.number):
+        return [SequenceGapFrame(seen.device, at, seen.number, seen.number, is_filled=True)]
     return []
 
 
-def _advance(known: Numbering, device: int, number: int, at: int) -> list[SequenceGapFrame]:
-    first, last = known.highest + 1, number - 1
-    known.highest = number
+def _advance(known: Numbering, seen: Sighting, at: int) -> list[SequenceGapFrame]:
+    first, last = known.highest + 1, seen.number - 1
+    known.highest = seen.number
     if first > last:
         return []
     known.missing = [*known.missing, (first, last)][-MAX_RANGES:]
-    return [SequenceGapFrame(device, at, first, last, is_filled=False)]
+    return [SequenceGapFrame(seen.device, at, first, last, is_filled=False)]
 
 
 def _fill(known: Numbering, number: int) -> bool:

@@ -24,6 +24,7 @@ from ingest.journal_retention import expired, load_readers
 from ingest.journal_tail import Tail, TailFile
 from ingest.journal_wake import Waker
 from ingest.segments import (
+    ENVELOPE_BYTES,
     HEADER_BYTES,
     Segment,
     SegmentHeader,
@@ -73,8 +74,8 @@ class JournalWriter:
         """Open or create the journal in ``directory`` and recover what a crash left.
 
         ``definitions`` gives all series known, for the head of each segment. Below
-        ``low_water_bytes`` of free disk the routine lane refuses; urgent frees its reserve and
-        goes on. Raises JournalInUse.
+        ``low_water_bytes`` of free disk the routine lane refuses; urgent goes on to the last byte,
+        then on the ``reserve_bytes`` that it has put by. Raises JournalInUse.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self.lane = directory, lane
@@ -180,32 +181,48 @@ class JournalWriter:
     # -- appending
 
     def _append(self, encoded: Sequence[tuple[int, bytes]]) -> None:
-        coming_bytes = sum(len(payload) for _, payload in encoded)
+        coming_bytes = sum(ENVELOPE_BYTES + len(payload) for _, payload in encoded)
         self._heed_disk(coming_bytes)
         try:
-            self._rotate_if_due(coming_bytes)
-            self._commit(encoded)
+            self._rotate_and_commit(encoded, coming_bytes)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._reserve.release()
-            raise JournalFull(self.directory, self._free_bytes(self.directory)) from error
+            if not self._reserve.release():
+                raise JournalFull(self.directory, self._free_bytes(self.directory)) from error
+            self._rotate_and_commit(encoded, coming_bytes)
+
+    def _rotate_and_commit(self, encoded: Sequence[tuple[int, bytes]], coming_bytes: int) -> None:
+        self._rotate_if_due(coming_bytes)
+        self._commit(encoded)
 
     def _commit(self, encoded: Sequence[tuple[int, bytes]]) -> None:
         first_n = self._tail.last_n + 1
         parts = [part for n, e in enumerate(encoded, first_n) for part in enclose(n, *e)]
         block = b"".join(parts)
-        try:
-            _write_all(self._fd, block, self._tail.offset)
-            failpoint("journal.written")
-            os.fdatasync(self._fd)
-        except OSError:
-            # What the kernel still holds of this file after a failed sync is unknown: leave it.
-            self._must_rotate = True
-            raise
+        self._write(block)
+        failpoint("journal.written")
+        self._sync()
         failpoint("journal.synced")
         end = self._tail.offset + len(block)
         self._publish(self._tail.epoch, self._tail.first_n, end, self._tail.last_n + len(encoded))
+
+    def _write(self, block: bytes) -> None:
+        try:
+            _write_all(self._fd, block, self._tail.offset)
+        except OSError:
+            self._must_rotate = True
+            os.ftruncate(self._fd, self._tail.offset)
+            self._must_rotate = False
+            raise
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._fd)
+        except OSError:
+            # What the kernel still holds of a file after a failed sync is unknown: write another.
+            self._must_rotate = True
+            raise
 
     def _publish(self, epoch: int, first_n: int, offset: int, last_n: int) -> None:
         self._tail = Tail(self._tail.generation + 1, epoch, first_n, offset, last_n)
@@ -214,11 +231,10 @@ class JournalWriter:
 
     def _heed_disk(self, coming_bytes: int) -> None:
         free = self._free_bytes(self.directory)
-        if free - coming_bytes >= self._low_water_bytes:
-            return
-        if self.lane is Lane.ROUTINE:
+        if self.lane is Lane.ROUTINE and free - coming_bytes < self._low_water_bytes:
             raise JournalFull(self.directory, free)
-        self._reserve.release()
+        if free - coming_bytes < MIB:
+            self._reserve.release()
 
 
 class Reserve:
@@ -234,12 +250,14 @@ class Reserve:
         with self._path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, self._size)
 
-    def release(self) -> None:
-        """Give the space back to the disk."""
-        if self._path.exists():
-            log.error("journal.reserve.released", path=str(self._path), freed=self._size)
-            self._path.unlink()
-            sync_directory(self._path.parent)
+    def release(self) -> bool:
+        """Give the space back to the disk; says whether there was any left to give."""
+        if not self._path.exists():
+            return False
+        log.error("journal.reserve.released", path=str(self._path), freed=self._size)
+        self._path.unlink()
+        sync_directory(self._path.parent)
+        return True
 
 
 def _write_all(fd: int, block: bytes, offset: int) -> None:

@@ -5,7 +5,6 @@ Refuses to know what a frame means and what its reader does with it.
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,19 +15,20 @@ import structlog
 
 from devices.frames import Entry, Lane, Position
 from ingest.frame_codec import FrameUnreadable, decode_frame
-from ingest.journal_retention import check_reader_name, locate, save_reader
+from ingest.journal_retention import check_reader_name, follows, holding, save_reader
 from ingest.journal_tail import Tail, TailFile
 from ingest.journal_wake import WakeSocket
 from ingest.segments import (
     ENVELOPE_BYTES,
     HEADER_BYTES,
     BrokenFrame,
-    Buffer,
     JournalDamaged,
     Segment,
+    SegmentFile,
     SegmentHeader,
     claimed_bytes,
     find_frame,
+    find_next_frame,
     list_segments,
     n_at,
     open_frame,
@@ -37,7 +37,6 @@ from ingest.segments import (
 log = structlog.get_logger()
 
 _MIB: Final = 1 << 20
-_LEAVE_OUT: Final = 64  # so many damaged frames in a row are searched across
 
 
 class PositionLost(Exception):
@@ -53,7 +52,7 @@ class PositionLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """The next frame: number ``n`` at ``offset`` of a segment of ``epoch``; ``after`` it is read."""
+    """Frame ``n``, at ``offset`` of a segment of ``epoch``, is the one after position ``after``."""
 
     after: Position | None
     segment: Segment
@@ -77,10 +76,9 @@ class JournalFollower:
         self.reader = check_reader_name(reader)
         self._wake = WakeSocket(directory, reader, wake_socket)
         self._tail_file: TailFile | None = None
+        self._file = SegmentFile()
         self._cursor: _Cursor | None = None
         self._previous: _Cursor | None = None
-        self._fd = -1
-        self._fd_segment: Segment | None = None
 
     def head(self) -> Position | None:
         """The newest published position; None while there is no journal."""
@@ -90,22 +88,18 @@ class JournalFollower:
     def read(self, after: Position | None, *, max_bytes: int = 4 * _MIB) -> list[Entry]:
         """Published frames after a position (None: from the oldest kept), in order.
 
-        At least one if there is any, at most ``max_bytes`` of them beyond that; [] when nothing is
-        new. Raises PositionLost and JournalDamaged.
+        At least one if there is any, no more than fit in ``max_bytes``; [] when nothing is new or
+        no writer has been here yet. Raises PositionLost and JournalDamaged.
         """
         tail = self._published()
         if tail is None:
-            if after is not None:
-                raise PositionLost(after, None)
             return []
-        cursor = self._cursor_after(after, tail)
-        while True:
-            limit = self._limit(cursor.segment, tail)
-            if cursor.offset < limit:
-                return self._read_segment(cursor, limit, max_bytes)
-            if cursor.segment.first_n >= tail.first_n:
+        try:
+            return self._read(after, tail, max_bytes)
+        except FileNotFoundError:  # the segment expired between listing and opening
+            if after is None:
                 return []
-            cursor = self._next_segment(cursor)
+            raise self._lost(after) from None
 
     async def wait(self, timeout_s: float = 0.2) -> None:
         """Return when the writer has published something, after ``timeout_s`` at the latest."""
@@ -119,30 +113,30 @@ class JournalFollower:
         save_reader(self.directory, self.reader, position)
 
     def tail_entries(self, max_bytes: int) -> list[Entry]:
-        """The newest entries, oldest first: as many as fit in ``max_bytes``, at least one.
+        """The newest entries, oldest first, as many as it takes to reach ``max_bytes``.
 
         Damaged frames are left out and logged.
         """
         tail = self._published()
-        segments = [s for s in list_segments(self.directory) if tail and s.first_n <= tail.first_n]
-        newest_first: list[list[Entry]] = []
-        for segment in reversed(segments):
-            if tail is None or max_bytes <= 0:
+        if tail is None:
+            return []
+        kept = [s for s in list_segments(self.directory) if s.first_n <= tail.first_n]
+        newest_first: list[Entry] = []
+        for segment in reversed(kept):
+            if max_bytes <= 0:
                 break
-            entries, size = self._newest_of(segment, self._limit(segment, tail), max_bytes)
-            newest_first.append(entries)
+            entries, size = self._newest_of(segment, tail, max_bytes)
+            newest_first += entries
             max_bytes -= size
-        return [entry for entries in reversed(newest_first) for entry in entries]
+        return newest_first[::-1]
 
     def close(self) -> None:
         """Leave the journal; what was retained stays."""
         self._wake.close()
+        self._file.close()
         if self._tail_file is not None:
             self._tail_file.close()
             self._tail_file = None
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd, self._fd_segment = -1, None
 
     # -- finding the place
 
@@ -170,39 +164,43 @@ class JournalFollower:
 
     def _seek(self, after: Position, tail: Tail) -> _Cursor:
         segments = [s for s in list_segments(self.directory) if s.first_n <= tail.first_n]
-        if after.epoch == tail.epoch and after.n > tail.last_n:
+        segment = holding(after.n + 1, segments)
+        is_unpublished = after.epoch == tail.epoch and after.n > tail.last_n
+        if segment is None or is_unpublished:
             raise self._lost(after)
-        held = [s for s in segments if s.first_n <= after.n + 1]
-        segment = held[-1] if held else None
-        header = self._header(segment) if segment else None
-        if segment is None or header is None or locate(after, segments) is None:
+        header = self._header(segment)
+        if not follows(after, header):
             raise self._lost(after)
-        offset = self._offset_of(segment, after.n + 1, self._limit(segment, tail))
+        is_head = after == tail.position
+        offset = tail.offset if is_head else self._offset_of(segment, tail, after.n + 1)
         return _Cursor(after, segment, header.epoch, offset, after.n + 1)
 
-    def _offset_of(self, segment: Segment, n: int, limit: int) -> int:
-        """Where frame ``n`` stands or will stand, found across damaged frames if need be."""
-        with _mapped(self._open(segment), limit) as data:
-            offset = HEADER_BYTES
-            for passed_n in range(segment.first_n, n):
-                if n_at(data, offset) != passed_n:
-                    found = find_frame(data, offset, n)
-                    if found is None:
-                        raise self._damaged(segment, offset, limit, n, "no frame stands here")
-                    return found
-                offset += claimed_bytes(data, offset)
-            return offset
+    def _offset_of(self, segment: Segment, tail: Tail, n: int) -> int:
+        """Where frame ``n`` stands, found across damaged frames if need be."""
+        limit = self._limit(segment, tail)
+        with self._file.mapped(segment, limit) as data:
+            sound = offset = HEADER_BYTES
+            for own_n in range(segment.first_n, n + 1):
+                if n_at(data, offset) != own_n:
+                    break
+                sound, offset = offset, offset + claimed_bytes(data, offset)
+            else:
+                return sound
+            found = find_frame(data[:], sound, n)
+        if found is None:
+            raise self._damaged(segment, sound, limit, n, "the frames do not hang together")
+        return found
 
     def _next_segment(self, cursor: _Cursor) -> _Cursor:
         segments = list_segments(self.directory)
         passed = Position(cursor.epoch, cursor.n - 1)
-        if segments[0].first_n > cursor.n:
-            raise self._lost(passed)
         following = next((s for s in segments if s.first_n >= cursor.n), None)
+        if not segments or segments[0].first_n > cursor.n:
+            raise self._lost(passed)
         if following is None or following.first_n > cursor.n:
-            raise self._damaged(
-                cursor.segment, cursor.offset, cursor.offset, cursor.n, "frames are missing"
-            )
+            resume = self._start_after(cursor.segment, cursor.n)
+            reason = f"frames from {cursor.n} on are missing"
+            raise JournalDamaged(cursor.segment.path, cursor.offset, reason, resume)
         header = self._header(following)
         if header.before != passed:
             raise self._lost(passed)
@@ -215,19 +213,26 @@ class JournalFollower:
 
     # -- reading
 
+    def _read(self, after: Position | None, tail: Tail, max_bytes: int) -> list[Entry]:
+        cursor = self._cursor_after(after, tail)
+        while True:
+            limit = self._limit(cursor.segment, tail)
+            if cursor.offset < limit:
+                return self._read_segment(cursor, limit, max_bytes)
+            if cursor.segment.first_n >= tail.first_n:
+                return []
+            cursor = self._next_segment(cursor)
+
     def _read_segment(self, cursor: _Cursor, limit: int, max_bytes: int) -> list[Entry]:
-        fd = self._open(cursor.segment)
-        data = os.pread(
-            fd, min(limit - cursor.offset, max(max_bytes, ENVELOPE_BYTES)), cursor.offset
-        )
-        if claimed_bytes(data, 0) > len(data):
-            data = os.pread(fd, min(limit - cursor.offset, claimed_bytes(data, 0)), cursor.offset)
-        is_all = cursor.offset + len(data) >= limit
+        data = self._chunk(cursor, limit, max_bytes)
+        is_last = cursor.offset + len(data) >= limit
         entries: list[Entry] = []
-        at, n = 0, cursor.n
-        while at < len(data) and (is_all or at + claimed_bytes(data, at) <= len(data)):
+        at = 0
+        while at < len(data) or not entries:
+            if entries and not is_last and at + claimed_bytes(data, at) > len(data):
+                break
             try:
-                entry, at = _entry(data, at, Position(cursor.epoch, n))
+                entry, at = _entry(data, at, Position(cursor.epoch, cursor.n + len(entries)))
             except (BrokenFrame, FrameUnreadable) as broken:
                 if entries:
                     break  # what is sound first; the next read meets the damage
@@ -235,44 +240,47 @@ class JournalFollower:
                     cursor.segment, cursor.offset, limit, cursor.n + 1, str(broken)
                 ) from broken
             entries.append(entry)
-            n += 1
-        after = entries[-1].position
-        self._previous = cursor
-        self._cursor = _Cursor(after, cursor.segment, cursor.epoch, cursor.offset + at, n)
+        self._move(cursor, entries[-1].position, at)
         return entries
 
-    def _newest_of(self, segment: Segment, limit: int, max_bytes: int) -> tuple[list[Entry], int]:
-        """The newest entries of one segment and their bytes."""
-        with _mapped(self._open(segment), limit) as data:
-            spans = list(_spans(data, segment.first_n))
-            entries: list[Entry] = []
-            size = 0
-            epoch = self._header(segment).epoch
-            for offset, n in reversed(spans):
-                size += claimed_bytes(data, offset)
-                if size > max_bytes and entries:
-                    break
-                try:
-                    entries.append(_entry(data, offset, Position(epoch, n))[0])
-                except (BrokenFrame, FrameUnreadable) as broken:
-                    log.error(
-                        "journal.segment.damaged",
-                        path=str(segment.path),
-                        offset=offset,
-                        reason=str(broken),
-                    )
-        return entries[::-1], size
+    def _chunk(self, cursor: _Cursor, limit: int, max_bytes: int) -> bytes:
+        """Bytes from the cursor on, at least one frame."""
+        fd, offset = self._file.fd(cursor.segment), cursor.offset
+        data = os.pread(fd, min(limit - offset, max(max_bytes, ENVELOPE_BYTES)), offset)
+        if claimed_bytes(data, 0) > len(data):
+            return os.pread(fd, min(limit - offset, claimed_bytes(data, 0)), offset)
+        return data
+
+    def _move(self, cursor: _Cursor, after: Position, by: int) -> None:
+        """Remember the new place, and the old one for a reader that has to read again."""
+        self._previous = cursor
+        self._cursor = _Cursor(after, cursor.segment, cursor.epoch, cursor.offset + by, after.n + 1)
+
+    def _newest_of(self, segment: Segment, tail: Tail, max_bytes: int) -> tuple[list[Entry], int]:
+        """The newest entries of one segment, newest first, and their bytes."""
+        data = self._file.content(segment, self._limit(segment, tail))
+        epoch = self._header(segment).epoch
+        entries: list[Entry] = []
+        size = 0
+        for offset, n in reversed(list(_frames_in(data, segment))):
+            if size >= max_bytes:
+                break
+            entries.append(_entry(data, offset, Position(epoch, n))[0])
+            size += claimed_bytes(data, offset)
+        return entries, size
+
+    # -- damage
 
     def _damaged(
         self, segment: Segment, offset: int, limit: int, next_n: int, reason: str
     ) -> JournalDamaged:
         """Damage at ``offset``, and where reading can go on: at ``next_n`` or soon after."""
-        with _mapped(self._open(segment), limit) as data:
-            for n in range(next_n, next_n + _LEAVE_OUT):
-                if offset < limit and find_frame(data, offset, n) is not None:
-                    resume = Position(segment.header().epoch, n - 1)
-                    return JournalDamaged(segment.path, offset, reason, resume)
-        return JournalDamaged(segment.path, offset, reason, self._start_after(segment, next_n))
+        found = find_next_frame(self._file.content(segment, limit), offset, next_n)
+        if found is None:
+            resume = self._start_after(segment, next_n)
+        else:
+            resume = Position(segment.header().epoch, found[1] - 1)
+        return JournalDamaged(segment.path, offset, reason, resume)
 
     def _start_after(self, segment: Segment, n: int) -> Position | None:
         for following in list_segments(self.directory):
@@ -290,38 +298,31 @@ class JournalFollower:
             resume = self._start_after(segment, segment.first_n)
             raise JournalDamaged(damaged.path, 0, damaged.reason, resume) from damaged
 
-    # -- files
-
     def _limit(self, segment: Segment, tail: Tail) -> int:
-        if segment.first_n == tail.first_n:
-            return tail.offset
-        return os.fstat(self._open(segment)).st_size
-
-    def _open(self, segment: Segment) -> int:
-        if segment != self._fd_segment:
-            if self._fd >= 0:
-                os.close(self._fd)
-            self._fd, self._fd_segment = -1, None
-            self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-            self._fd_segment = segment
-        return self._fd
+        return tail.offset if segment.first_n == tail.first_n else self._file.size(segment)
 
 
-def _mapped(fd: int, limit: int) -> mmap.mmap:
-    return mmap.mmap(fd, limit, prot=mmap.PROT_READ)
-
-
-def _entry(data: Buffer, offset: int, position: Position) -> tuple[Entry, int]:
+def _entry(data: bytes, offset: int, position: Position) -> tuple[Entry, int]:
     code, payload, end = open_frame(data, offset, position.n)
     return Entry(position, decode_frame(code, payload)), end
 
 
-def _spans(data: Buffer, n: int) -> Iterator[tuple[int, int]]:
-    """Offset and number of each frame of a segment, as far as the frames hang together."""
-    offset = HEADER_BYTES
+def _frames_in(data: bytes, segment: Segment) -> Iterator[tuple[int, int]]:
+    """Offset and number of each sound frame of a segment; what is damaged is logged."""
+    offset, n = HEADER_BYTES, segment.first_n
     while offset < len(data):
-        found = offset if n_at(data, offset) == n else find_frame(data, offset, n)
-        if found is not None:
-            yield found, n
-            offset = found + claimed_bytes(data, found)
-        n += 1
+        try:
+            end = open_frame(data, offset, n)[2]
+        except BrokenFrame as broken:
+            _log_damage(segment, offset, broken)
+            found = find_next_frame(data, offset, n + 1)
+            if found is None:
+                return
+            offset, n = found
+        else:
+            yield offset, n
+            offset, n = end, n + 1
+
+
+def _log_damage(segment: Segment, offset: int, broken: BrokenFrame) -> None:
+    log.error("journal.segment.damaged", path=str(segment.path), offset=offset, reason=str(broken))

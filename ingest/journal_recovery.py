@@ -86,10 +86,10 @@ def _go_on(last: Segment, epoch: int, tail: Tail | None) -> Recovery:
     is_told = tail is not None and tail.epoch == epoch and tail.first_n <= last.first_n
     published = tail.offset if tail and is_told and tail.first_n == last.first_n else HEADER_BYTES
     end, next_n, reason = _scan(last, HEADER_BYTES, last.first_n)
-    is_rotten = end < min(published, size)
+    is_rotten = end < published <= size
     if is_rotten and tail:
         _report(JournalDamaged(last.path, end, reason))
-        end, next_n, _ = _scan(last, min(published, size), tail.last_n + 1)
+        end, next_n, _ = _scan(last, published, tail.last_n + 1)
     _cut(last, end, size)
     if not is_told or size < published:
         log.warning("journal.epoch.begun", path=str(last.path), was_published=published, size=size)

@@ -6,6 +6,7 @@ A reader is registered by ``readers/<name>.json`` in the journal's directory, fr
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Final
 import structlog
 
 from devices.frames import Position
-from ingest.segments import JournalDamaged, Segment
+from ingest.segments import JournalDamaged, Segment, SegmentHeader
 
 log = structlog.get_logger()
 
@@ -68,18 +69,15 @@ def retire_reader(directory: Path, name: str) -> bool:
     return True
 
 
-def locate(position: Position, segments: Sequence[Segment]) -> Segment | None:
-    """The segment that holds the frame after ``position``; None if that is gone or never was.
+def holding(n: int, segments: Sequence[Segment]) -> Segment | None:
+    """The segment that holds frame ``n``, by the names; the last one is taken to go on for ever."""
+    return next((segment for segment in reversed(segments) if segment.first_n <= n), None)
 
-    The last segment is taken to go on for ever: whether ``position`` is published is not asked.
-    """
-    held = [segment for segment in segments if segment.first_n <= position.n + 1]
-    if not held:
-        return None
-    header = held[-1].header()
+
+def follows(position: Position, header: SegmentHeader) -> bool:
+    """Whether ``position`` speaks of the frame before the one that this segment holds next to it."""
     is_start = header.first_n == position.n + 1
-    epoch = header.previous_epoch if is_start else header.epoch
-    return held[-1] if epoch == position.epoch else None
+    return position.epoch == (header.previous_epoch if is_start else header.epoch)
 
 
 def expired(
@@ -91,7 +89,7 @@ def expired(
     """
     passed_n = min((_passed_n(p, segments) for p in readers.values()), default=None)
     gone = []
-    for segment, following in zip(segments, segments[1:], strict=False):
+    for segment, following in itertools.pairwise(segments):
         is_passed = passed_n is None or following.first_n - 1 <= passed_n
         written_at = segment.path.stat().st_mtime_ns // 1_000_000
         if not is_passed or written_at >= older_than_at:
@@ -101,7 +99,8 @@ def expired(
 
 
 def _passed_n(position: Position, segments: Sequence[Segment]) -> int:
+    segment = holding(position.n + 1, segments)
     try:
-        return position.n if locate(position, segments) else 0
+        return position.n if segment and follows(position, segment.header()) else 0
     except JournalDamaged:
-        return position.n
+        return 0

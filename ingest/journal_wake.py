@@ -37,7 +37,7 @@ class _Folder:
         return f"{_PROC}/{self._fd}/{name}"
 
     def names(self) -> list[str]:
-        return os.listdir(self._fd)
+        return os.listdir(self._fd)  # noqa: PTH208 - pathlib lists no descriptor
 
     def close(self) -> None:
         os.close(self._fd)

@@ -5,8 +5,11 @@
     00000000000000000001.seg     header | frame 1 | frame 2 | … | frame 811
     00000000000000000812.seg     header | frame 812 (series definitions) | …
 
-    header   magic 8 | version u16 | lane u8 | – | epoch u64 | previous epoch u64 | first n u64 | crc32
-    frame    length u32 | crc32 u32 | n u64 | type u8 | payload      (both over all that follows crc32)
+    header   magic 8 | version u16 | lane u8 | 0 ×5 | epoch u64 | previous epoch u64 | first n u64
+             | crc32 u32
+    frame    length u32 | crc32 u32 | n u64 | type u8 | payload     (both of n, type and payload)
+
+Integers are little-endian, checksums those of zlib.
 
 Refuses to know what a frame means (``ingest.frame_codec``), who writes and who reads.
 """
@@ -17,7 +20,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import PROT_READ, mmap
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +39,7 @@ _LENGTH_AND_CRC: Final = 8
 _N_AND_TYPE: Final = struct.Struct("<QB")
 ENVELOPE_BYTES: Final = _ENVELOPE.size
 MAX_FRAME_BYTES: Final = 1 << 30
+_LEAVE_OUT: Final = 64  # so many damaged frames in a row are searched across
 
 _LANES: Final = (Lane.URGENT, Lane.ROUTINE)
 
@@ -161,7 +165,10 @@ def n_at(buffer: Buffer, offset: int) -> int | None:
 
 
 def open_frame(buffer: Buffer, offset: int, n: int) -> tuple[int, bytes, int]:
-    """Type code, payload and end of the frame at ``offset``, which must be whole and number ``n``."""
+    """Type code, payload and end of the frame at ``offset``.
+
+    Raises BrokenFrame unless a whole frame ``n`` stands there.
+    """
     if offset + ENVELOPE_BYTES > len(buffer):
         raise BrokenFrame("frame is cut off")
     length, checksum, own_n, code = _ENVELOPE.unpack_from(buffer, offset)
@@ -190,3 +197,46 @@ def find_frame(buffer: Buffer, offset: int, n: int) -> int | None:
         else:
             return at - _LENGTH_AND_CRC
     return None
+
+
+def find_next_frame(buffer: Buffer, offset: int, n: int) -> tuple[int, int] | None:
+    """Offset and number of the first sound frame from ``n`` on, a few damaged ones left out."""
+    for wanted in range(n, n + _LEAVE_OUT):
+        found = find_frame(buffer, offset, wanted)
+        if found is not None:
+            return found, wanted
+    return None
+
+
+class SegmentFile:
+    """Keeps the file open that was read last."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._segment: Segment | None = None
+
+    def fd(self, segment: Segment) -> int:
+        """A descriptor for reading; good until another segment is asked for."""
+        if segment != self._segment:
+            self.close()
+            self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._segment = segment
+        return self._fd
+
+    def size(self, segment: Segment) -> int:
+        """Bytes that the file has now."""
+        return os.fstat(self.fd(segment)).st_size
+
+    def content(self, segment: Segment, limit: int) -> bytes:
+        """The file's first ``limit`` bytes, or all that there are."""
+        with self.mapped(segment, limit) as data:
+            return data[:]
+
+    def mapped(self, segment: Segment, limit: int) -> mmap:
+        """The same without reading it."""
+        return mmap(self.fd(segment), min(limit, self.size(segment)), prot=PROT_READ)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._segment = -1, None

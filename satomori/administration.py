@@ -120,6 +120,16 @@ def write_broker_files(settings: Settings) -> str:
     return f"{place.broker / 'passwords'}\n{place.broker / 'acl'}"
 
 
+def admit_simulator(settings: Settings) -> str:
+    """Make the account of a simulated fleet; returns the file with its password."""
+    place = Installation(settings)
+    place.prepare(now_ms())
+    file = place.admit_simulator()
+    place.write_broker_access()
+    _reload_running_broker(place)
+    return str(file)
+
+
 def add_person(
     settings: Settings, name: str, *, role: str, display_name: str, mail: str | None, language: str
 ) -> str:

@@ -212,6 +212,34 @@ def broker_files(config: Config = None) -> None:
     typer.echo(write_broker_files(load_settings(config)))
 
 
+@broker_app.command("simulator")
+def broker_simulator(config: Config = None) -> None:
+    """Make the broker account of a simulated fleet; it may publish for every device."""
+    from satomori.administration import admit_simulator
+
+    typer.echo(admit_simulator(load_settings(config)))
+
+
+@bench_app.command("ingest")
+def bench_ingest(
+    devices: Annotated[int, typer.Option()] = 20_000,
+    connections: Annotated[int, typer.Option()] = 50,
+    seconds: Annotated[float, typer.Option()] = 60.0,
+    rate: Annotated[float, typer.Option(help="Messages a second; 0: as fast as possible.")] = 0.0,
+    store: Annotated[Literal["duckdb", "influxdb"], typer.Option()] = "duckdb",
+    store_url: Annotated[str, typer.Option(help="An InfluxDB that runs already.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Whole path under load, with a broker of its own: rate, CPU, losses, time to the alarm."""
+    from bench.ingest import Options
+    from bench.ingest import run as run_bench
+
+    result = run_bench(
+        Options(devices, connections, seconds, rate, store=store, store_url=store_url)
+    )
+    typer.echo(result.as_json() if json_output else result.as_text())
+
+
 @app.command()
 def doctor(config: Config = None, json_output: Json = False) -> None:
     """Look at the installation and say what is wrong with it."""

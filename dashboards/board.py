@@ -86,6 +86,8 @@ class Board:
         self._index_devices(registry)
         self._levels.follow(np.fromiter(self._level_series(), np.int32))
         self._seen.clear()
+        for new in after.keys() - before.keys():
+            self._touched.alarms.update(self._alarms.get(new, {}))  # came before its device
         self._touch(before.keys() | after.keys())
         return any(after.get(device) != seen_by for device, seen_by in before.items())
 

@@ -1,0 +1,354 @@
+"""Keeps the board in step with journal, alarms, registry and processes, and tells the hub.
+
+The shell around ``board``: it waits, reads and hands over, and decides nothing. An outage of what
+it reads is named in ``troubles`` and shown to people; the map never goes quietly stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from alerts.ledger import AlarmBook
+from dashboards import auth
+from dashboards.board import Board
+from dashboards.events import EventHub
+from dashboards.processes import Clock, ProcessReport, Status, clock, read_statuses, write_status
+from dashboards.wake import WakeSocket
+from devices.frames import (
+    Entry,
+    Frame,
+    Lane,
+    Position,
+    ReadingsFrame,
+    RevisionFrame,
+    SeriesFrame,
+    StatusFrame,
+    TickFrame,
+)
+from devices.readings import Readings
+from devices.registry import Registry
+from ingest.journal_follower import JournalFollower, PositionLost
+from ingest.segments import JournalDamaged
+from ingest.stores.series_store import StoreOutage
+
+log = structlog.get_logger()
+
+ALARMS_EVERY_S: Final = 0.25
+REGISTRY_EVERY_S: Final = 1.0
+CLOCK_EVERY_S: Final = 1.0
+TELL_CLOCK_EVERY: Final = 5  # times CLOCK_EVERY_S
+SESSIONS_EVERY: Final = 15  # times CLOCK_EVERY_S
+FORGET_EVERY: Final = 3600  # times CLOCK_EVERY_S
+_STORE_RETRY_S: Final = 5.0
+_JOURNAL_RETRY_S: Final = 1.0
+_TICK_LATE_MS: Final = 10_000
+_HISTORY_MS: Final = 80 * 60_000
+_AHEAD_MS: Final = 10 * 60_000
+
+
+class StoredReadings(Protocol):
+    """What live asks of the store, from any thread; each may raise StoreOutage."""
+
+    def latest(self) -> Readings:
+        """The newest reading of every series."""
+
+    def positions(self) -> Mapping[Lane, Position]:
+        """How far the journal is in the store."""
+
+    def scan(self, series: Sequence[int], start_at: int, end_at: int) -> Iterator[Readings]:
+        """All readings of the series in ``[start_at, end_at)``, by time."""
+
+
+class Live:
+    """The tasks that feed one board and one hub."""
+
+    def __init__(
+        self,
+        *,
+        database: Engine,
+        registry: Registry,
+        followers: Mapping[Lane, JournalFollower],
+        stored: StoredReadings,
+        status_dir: Path,
+        now: Callable[[], int],
+        wake_socket: Path | None,
+        report: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
+        """``report`` gives further fields of ``web.json`` (store lag, quarantine)."""
+        self.board = Board()
+        self.hub = EventHub(self.board, now, self.clock_json)
+        self.troubles: dict[str, str] = {}
+        self._database, self._registry = database, registry
+        self._followers, self._stored = followers, stored
+        self._status_dir, self._now, self._wake_socket = status_dir, now, wake_socket
+        self._report = report
+        self._book = AlarmBook(database)
+        self._alarm_revision = 0
+        self._positions: dict[Lane, Position | None] = {}
+        self._started_at = now()
+        self._ticked_at: dict[Lane, int] = {}
+        self._registry_due = asyncio.Event()
+        self._statuses: dict[str, Status] = {}
+        self.alarm_reads = 0
+
+    # -- what is asked
+
+    @property
+    def statuses(self) -> Mapping[str, Status]:
+        """The status files as they were read last, at most a second ago."""
+        return self._statuses
+
+    def clock(self) -> Clock:
+        """The processes as they are now; web itself is stale while it has troubles."""
+        now = self._now()
+        read = clock(self._statuses, now)
+        own = ProcessReport("stale" if self.troubles else "up", now)
+        return replace(read, processes={**read.processes, "web": own})
+
+    def clock_json(self) -> bytes:
+        """``clock`` as JSON."""
+        return msgspec.json.encode(self.clock())
+
+    # -- starting and running
+
+    async def start(self) -> None:
+        """Fill the board: registry, open alarms, and what the store knows if it answers."""
+        self.board.take_registry(await asyncio.to_thread(self._registry.snapshot))
+        self._alarm_revision = await asyncio.to_thread(self._book.revision)
+        self.board.take_alarms(await asyncio.to_thread(self._book.open_alarms))
+        await self._load(with_history=True)
+        self._positions = await self._starting_positions()
+        await self._look_at_processes()
+        self.board.pass_time(self._now())
+
+    async def run(self) -> None:
+        """Keep the board in step until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._followers:
+                tasks.create_task(self._follow(lane), name=f"web.live.{lane}")
+            tasks.create_task(self._watch_store(), name="web.live.store")
+            tasks.create_task(self._watch_alarms(), name="web.live.alarms")
+            tasks.create_task(self._watch_registry(), name="web.live.registry")
+            tasks.create_task(self._watch_clock(), name="web.live.clock")
+            tasks.create_task(self.hub.run(), name="web.live.hub")
+
+    # -- store
+
+    async def _load(self, *, with_history: bool) -> bool:
+        """Take what the store holds; False while it does not answer."""
+        try:
+            if with_history:
+                for batch in await asyncio.to_thread(self._history):
+                    self.board.take_level_history(batch)
+            self.board.take_readings(await asyncio.to_thread(self._stored.latest))
+        except StoreOutage as outage:
+            self._trouble("store", outage.reason)
+            return False
+        self._fine("store")
+        self.hub.changed()
+        return True
+
+    def _history(self) -> list[Readings]:
+        now = self._now()
+        series = self.board.level_series()
+        return list(self._stored.scan(series, now - _HISTORY_MS, now + _AHEAD_MS)) if series else []
+
+    async def _starting_positions(self) -> dict[Lane, Position | None]:
+        """From where to follow: what the store does not hold yet, else the head."""
+        try:
+            stored = await asyncio.to_thread(self._stored.positions)
+        except StoreOutage:
+            stored = {}
+        return {
+            lane: stored.get(lane) or follower.head() for lane, follower in self._followers.items()
+        }
+
+    async def _watch_store(self) -> None:
+        """After an outage at the start: load again until the store has passed where we began."""
+        wanted = dict(self._positions)
+        is_loaded = "store" not in self.troubles
+        while not is_loaded:
+            await asyncio.sleep(_STORE_RETRY_S)
+            if await self._load(with_history=False):
+                is_loaded = await self._has_passed(wanted)
+
+    async def _has_passed(self, wanted: Mapping[Lane, Position | None]) -> bool:
+        try:
+            stored = await asyncio.to_thread(self._stored.positions)
+        except StoreOutage:
+            return False
+        return all(
+            position is None or (lane in stored and stored[lane].n >= position.n)
+            for lane, position in wanted.items()
+        )
+
+    # -- journal
+
+    async def _follow(self, lane: Lane) -> None:
+        follower, position = self._followers[lane], self._positions.get(lane)
+        while True:
+            entries: list[Entry] = []
+            try:
+                entries = await asyncio.to_thread(follower.read, position)
+                self._fine(f"journal.{lane}")
+            except PositionLost as lost:
+                log.warning("web.live.position_lost", lane=lane, after=str(lost.after))
+                position = follower.head()
+            except JournalDamaged as damaged:
+                self._trouble(f"journal.{lane}", str(damaged))
+                position = damaged.resume or follower.head()
+            except OSError as error:
+                self._trouble(f"journal.{lane}", str(error))
+            if entries:
+                position = entries[-1].position
+                for entry in entries:
+                    self._take(lane, entry.frame)
+                self.hub.changed()
+            else:
+                await follower.wait()
+
+    def _take(self, lane: Lane, frame: Frame) -> None:
+        match frame:
+            case ReadingsFrame(readings=readings):
+                self.board.take_readings(readings)
+            case StatusFrame(device=device, received_at=received_at, payload=payload):
+                if payload != b"offline":  # the broker says that of it, not the device
+                    self.board.take_heard(device, received_at)
+            case TickFrame(at=at):
+                self._ticked_at[lane] = at
+            case RevisionFrame() | SeriesFrame():
+                self._registry_due.set()
+
+    # -- alarms and registry
+
+    async def _watch_alarms(self) -> None:
+        with WakeSocket(self._wake_socket) as wake:
+            while True:
+                with self._outages("alarms"):
+                    await self._read_alarms()
+                await wake.wait(ALARMS_EVERY_S)
+
+    async def _read_alarms(self) -> None:
+        changed = await asyncio.to_thread(self._book.alarms_after, self._alarm_revision)
+        self.alarm_reads += 1
+        if changed:
+            self._alarm_revision = changed[-1].revision
+            self.board.take_alarms(changed)
+            self.hub.changed()
+
+    async def _watch_registry(self) -> None:
+        while True:
+            with self._outages("registry"):
+                await self._read_registry()
+            await _wait_for(self._registry_due, REGISTRY_EVERY_S)
+
+    async def _read_registry(self) -> None:
+        shown = self.board.registry
+        if shown and await asyncio.to_thread(self._registry.revision) == shown.revision:
+            return
+        if self.board.take_registry(await asyncio.to_thread(self._registry.snapshot)):
+            self.hub.start_afresh()
+        self.board.pass_time(self._now())
+        self.hub.changed()
+
+    # -- clock, processes, sessions
+
+    async def _watch_clock(self) -> None:
+        told: tuple[str, ...] = ()
+        for turn in itertools.count():
+            await self._look_at_processes()
+            self.board.pass_time(self._now())
+            self.hub.changed()
+            states = _states(self.clock())
+            if states != told or turn % TELL_CLOCK_EVERY == 0:
+                told = states
+                self.hub.tell_clock()
+            with self._outages("sessions"):
+                await self._look_at_sessions(turn)
+            await asyncio.sleep(CLOCK_EVERY_S)
+
+    async def _look_at_processes(self) -> None:
+        self._statuses = await asyncio.to_thread(read_statuses, self._status_dir)
+        self._look_at_ticks()
+        try:
+            await asyncio.to_thread(write_status, self._status_dir / "web.json", self._own_status())
+            self._fine("status")
+        except OSError as error:
+            self._trouble("status", str(error))
+
+    def _look_at_ticks(self) -> None:
+        """Intake says it is up: then its ticks must arrive here, or we are the ones who sleep."""
+        now = self._now()
+        intake_is_up = clock(self._statuses, now).processes["intake"].state == "up"
+        for lane in self._followers:
+            ticked_at = max(self._ticked_at.get(lane, 0), self._started_at)
+            if intake_is_up and now - ticked_at > _TICK_LATE_MS:
+                self._trouble(f"ticks.{lane}", "intake is up but its ticks do not arrive")
+            else:
+                self._fine(f"ticks.{lane}")
+
+    def _own_status(self) -> dict[str, object]:
+        counts = self.hub.counts
+        return {
+            "at": self._now(),
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "streams": len(self.hub),
+            "frames": counts.frames,
+            "snapshots": counts.snapshots,
+            "dropped_to_snapshot": counts.dropped_to_snapshot,
+            "troubles": dict(self.troubles),
+            **self._report(),
+        }
+
+    async def _look_at_sessions(self, turn: int) -> None:
+        if turn % FORGET_EVERY == 0:
+            await asyncio.to_thread(auth.forget_expired, self._database, self._now())
+        if turn % SESSIONS_EVERY == 0 and (held := self.hub.sessions):
+            self.hub.keep_sessions(
+                await asyncio.to_thread(auth.living_sessions, self._database, held, self._now()),
+                held,
+            )
+
+    # -- outages
+
+    @contextlib.contextmanager
+    def _outages(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            self._trouble(name, type(error).__name__)
+        else:
+            self._fine(name)
+
+    def _trouble(self, name: str, reason: str) -> None:
+        if self.troubles.get(name) != reason:
+            log.warning("web.live.trouble", what=name, reason=reason)
+            self.troubles[name] = reason
+
+    def _fine(self, name: str) -> None:
+        if self.troubles.pop(name, None) is not None:
+            log.info("web.live.recovered", what=name)
+
+
+def _states(seen: Clock) -> tuple[str, ...]:
+    return (*(report.state for report in seen.processes.values()), seen.broker)
+
+
+async def _wait_for(event: asyncio.Event, timeout_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    event.clear()

@@ -1,0 +1,119 @@
+"""How the processes of Satomori are, from the status files that each rewrites every second.
+
+Silence of a process is told, never taken for calm. Refuses to know what the processes do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+ProcessState = Literal["up", "stale", "down"]
+PROCESSES: Final = ("intake", "alerts", "web")
+
+STALE_AFTER_MS: Final = 5_000
+DOWN_AFTER_MS: Final = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReport:
+    """One process: ``seen_at`` is when it last wrote its status, None if it never did.
+
+    ::
+
+        status written |-- 5 s: up --|-- 25 s: stale --| down →
+    """
+
+    state: ProcessState
+    seen_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The data of the ``clock`` event: whether data comes in and alarms are raised."""
+
+    at: int
+    processes: Mapping[str, ProcessReport]
+    broker: Literal["up", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One status file as it was read: when it was written, and what it says."""
+
+    written_at: int
+    fields: Mapping[str, Any]
+
+
+def read_statuses(directory: Path) -> dict[str, Status]:
+    """The status files that are there and can be read, by process."""
+    found = {}
+    for name in PROCESSES:
+        status = _read(directory / f"{name}.json")
+        if status is not None:
+            found[name] = status
+    return found
+
+
+def process_report(status: Status | None, now: int) -> ProcessReport:
+    """Whether a process lives, by the age of its status and whether its pid is there."""
+    if status is None:
+        return ProcessReport("down", None)
+    age_ms = now - status.written_at
+    pid = status.fields.get("pid")
+    if age_ms > DOWN_AFTER_MS or (isinstance(pid, int) and not _is_alive(pid)):
+        return ProcessReport("down", status.written_at)
+    return ProcessReport("stale" if age_ms > STALE_AFTER_MS else "up", status.written_at)
+
+
+def broker_state(intake: Status | None, report: ProcessReport) -> Literal["up", "down"]:
+    """Whether messages come in: only a living intake that says so makes it up."""
+    if intake is None or report.state != "up":
+        return "down"
+    return "up" if _says_up(intake.fields.get("broker")) else "down"
+
+
+def clock(statuses: Mapping[str, Status], now: int) -> Clock:
+    """The state of everything that stands between the field and the page."""
+    reports = {name: process_report(statuses.get(name), now) for name in PROCESSES}
+    return Clock(now, reports, broker_state(statuses.get("intake"), reports["intake"]))
+
+
+def write_status(path: Path, fields: Mapping[str, Any]) -> None:
+    """Replace a status file as a whole; a reader sees the old one or the new one."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(fields))
+    draft.replace(path)
+
+
+def _read(path: Path) -> Status | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+        written_at = int(path.stat().st_mtime * 1000)
+        fields = json.loads(text)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    at = fields.get("at")
+    return Status(at if isinstance(at, int) else written_at, fields)
+
+
+def _says_up(said: object) -> bool:
+    if isinstance(said, Mapping):
+        return bool(said) and all(_says_up(part) for part in said.values())
+    return said in (True, "up")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

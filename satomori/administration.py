@@ -18,10 +18,13 @@ from sqlalchemy import Engine
 
 from alerts.people import add_person as insert_person
 from alerts.people import person_named
-from alerts.rules import load_rules, save_rules, stored_rules
+from alerts.rule_store import save_rules, stored_rules
+from alerts.rules import load_rules
 from dashboards import people_admin
+from devices import units
 from devices.credentials import mosquitto_password_line, new_password
 from devices.csv_import import RowError, parse_devices
+from devices.database import writing
 from devices.registry import Device, Registry
 from satomori import migrations
 from satomori.clock import now_ms
@@ -102,11 +105,13 @@ def make_credential(settings: Settings, name: str) -> str:
     """A new password for the unit in device ``name``; the broker knows it at once."""
     password = new_password()
     with _database(settings) as database:
-        registry = Registry(database)
-        device = registry.snapshot().by_name.get(name)
+        device = Registry(database).snapshot().by_name.get(name)
         if device is None:
             raise SettingsError(f"device {name!r} is not registered")
-        registry.set_credential(device.id, mosquitto_password_line(name, password), now=now_ms())
+        with writing(database) as connection:
+            units.set_credential(
+                connection, device.id, mosquitto_password_line(name, password), now_ms()
+            )
     write_broker_files(settings)
     return password
 
@@ -135,9 +140,17 @@ def add_person(
 ) -> str:
     """Add a person and return a one-time login link."""
     with _database(settings) as database:
-        person = insert_person(
-            database, name, role=role, display_name=display_name, mail_address=mail, language=language
-        )
+        try:
+            person = insert_person(
+                database,
+                name,
+                role=role,
+                display_name=display_name,
+                mail_address=mail,
+                language=language,
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         token = people_admin.create_login_link(database, person.id, now=now_ms(), ttl_s=LINK_TTL_S)
     return f"{settings.public_url}/login/{token}"
 

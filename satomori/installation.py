@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from alerts.rules import default_rules_text, load_rules, save_rules, stored_rules
+from alerts.rule_store import save_rules, stored_rules
+from alerts.rules import default_rules_text, load_rules
+from devices import units
 from devices.database import open_database
-from devices.registry import Registry
 from satomori import migrations
 from satomori.broker import Account, intake_account, simulator_account, write_access_files
 from satomori.settings import Settings, read_secret
@@ -70,9 +71,9 @@ class Installation:
         if self.simulator_password_file.exists():
             password = read_secret(self.simulator_password_file)
             accounts.append(simulator_account(SIMULATOR, password))
-        for credential in Registry(database).credentials():
-            accounts.append(Account(credential.device, credential.password_line))
-        return accounts
+        with database.connect() as connection:
+            credentials = units.credentials(connection)
+        return accounts + [Account(c.device, c.password_line) for c in credentials]
 
     def write_broker_access(self) -> None:
         """Bring password and ACL file into step with the registry."""

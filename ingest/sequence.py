@@ -77,7 +77,8 @@ class SequenceTracker:
         """Take numbers in the order in which they came; return gaps that opened or closed.
 
         One entry a numbered sample; ``boots`` may be NOT_GIVEN; ``measured_at`` is the device's own
-        time of what is numbered, or NO_TIME; ``at`` is now. Adjacent numbers that fill a gap make one frame.
+        time of what is numbered, or NO_TIME; ``at`` is now. Adjacent numbers that fill a gap make
+        one frame.
         """
         frames: list[SequenceGapFrame] = []
         for sighting in map(Sighting, devices, numbers, boots, measured_at):

@@ -1,0 +1,265 @@
+"""The bulk consumer: keeps one client connected, hands over what gathers, acknowledges afterwards.
+
+Refuses to know what messages mean and when they are durable: whoever takes them acknowledges them.
+A message that was taken and not acknowledged comes again on the next connection (MQTT session with
+clean start off). Bounded: above ``MAX_PENDING`` messages or ``MAX_PENDING_BYTES`` that are not yet
+acknowledged it stops reading, and the broker keeps them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import structlog
+
+from devices.readings import Int64s
+from ingest import mqtt_frames
+from ingest.mqtt_frames import ProtocolError, Publishes, Version
+from ingest.mqtt_session import ConnectionEnded, Greeting, Refused, Session
+
+log = structlog.get_logger()
+
+MAX_PENDING: Final = 20_000
+MAX_PENDING_BYTES: Final = 64 << 20
+CONNECT_TIMEOUT_S: Final = 10.0
+FIRST_PAUSE_S: Final = 0.2
+LONGEST_PAUSE_S: Final = 15.0
+REFUSED_PAUSE_S: Final = 30.0
+
+_NO_ID: Final = b"\0\0"
+_OTHER_VERSION: Final = frozenset({0x01, 0x84})
+_TAKEN_OVER: Final = "session taken over"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker is and who we are there; ``tls_ca`` switches TLS on."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Messages of one connection, in order; ``spans`` says how many came at which moment."""
+
+    connection: str
+    session: Session
+    publishes: Publishes
+    spans: list[tuple[int, int]]
+    size: int
+
+    def received_at(self) -> Int64s:
+        """When each message came, ms UTC."""
+        counts, moments = zip(*self.spans, strict=True)
+        return np.repeat(np.array(moments, np.int64), counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The state of a consumer's connection, for people."""
+
+    name: str
+    is_up: bool
+    since_at: int
+    sessions_lost: int = 0
+    connects: int = 0
+    error: str = ""
+
+
+class Consumer:
+    """One MQTT client that reads ``greeting.filters`` for as long as `run` runs.
+
+    ``on_messages()`` is called when something was gathered; ``on_link(link)`` at each gain or loss
+    of the broker; ``on_session_lost(name)`` when the broker no longer knows a session that we had.
+    """
+
+    def __init__(
+        self,
+        greeting: Greeting,
+        broker: BrokerAddress,
+        *,
+        now: Callable[[], int],
+        on_messages: Callable[[], None],
+        on_link: Callable[[Link], None],
+        on_session_lost: Callable[[str], None],
+        had_session: bool = False,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._greeting = replace(greeting, username=broker.username, password=broker.password)
+        self._broker, self._now, self._jitter = broker, now, jitter
+        self._on_messages, self._on_link = on_messages, on_link
+        self._on_session_lost = on_session_lost
+        self._had_session = had_session
+        self._is_version_proven = False
+        self._session: Session | None = None
+        self._waiting: list[Gathered] = []
+        self._spans: list[tuple[int, int]] = []
+        self._size = 0
+        self._is_stopped = False
+        self.pending = 0
+        self.pending_bytes = 0
+        self.received = 0
+        self.link = Link(greeting.client_id, is_up=False, since_at=now())
+
+    @property
+    def name(self) -> str:
+        """The client id, which also names the connection in receipts."""
+        return self._greeting.client_id
+
+    async def run(self) -> None:
+        """Connect, read, reconnect with growing pauses; until cancelled, then say goodbye."""
+        tries = 0
+        while True:
+            connects = self.link.connects
+            try:
+                await self._live_once()
+            except (OSError, ProtocolError, ConnectionEnded, Refused) as error:
+                tries = 1 if self.link.connects > connects else tries + 1
+                self._note_loss(error)
+                await asyncio.sleep(self._pause_s(error, tries))
+
+    def take(self) -> list[Gathered]:
+        """All that has gathered since the last call; the caller owes `acknowledge` for each."""
+        if self._session is not None:
+            self._close_gathering(self._session)
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def acknowledge(self, gathered: Gathered) -> None:
+        """PUBACK these messages, in order, in one write; they count as pending no more."""
+        self.pending -= len(gathered.publishes)
+        self.pending_bytes -= gathered.size
+        ids = gathered.publishes.packet_ids
+        gathered.session.write(mqtt_frames.pubacks([i for i in ids if i != _NO_ID]))
+        if self._session is not None and not self._is_over(0.5):
+            self._session.release("pending")
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a QoS 0 message; lost if there is no connection."""
+        if self._session is not None:
+            self._session.write(mqtt_frames.publish(topic, payload, self._greeting.version))
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the broker, for good; what was gathered can still be taken."""
+        self._is_stopped = True
+        if self._session is not None:
+            self._session.hold("stopped")
+
+    # -- Listener
+
+    def greeted(self, *, is_session_present: bool) -> None:
+        """Find out whether the broker still has what it kept for us."""
+        if self._had_session and not is_session_present:
+            self.link = replace(self.link, sessions_lost=self.link.sessions_lost + 1)
+            log.warning("ingest.session.lost", connection=self.name)
+            self._on_session_lost(self.name)
+        self._had_session = True
+
+    def gathered(self, session: Session, added: int, size: int) -> None:
+        """Note when messages came and how much is pending."""
+        if added == 0:
+            return
+        self._spans.append((added, self._now()))
+        self._size += size
+        self.pending += added
+        self.pending_bytes += size
+        self.received += added
+        if self._is_over(1.0):
+            session.hold("pending")
+        self._on_messages()
+
+    # -- inside
+
+    async def _live_once(self) -> None:
+        session = Session(self._greeting, self)
+        self._session = session
+        try:
+            await self._connect(session)
+            self._is_version_proven = True
+            self._set_link(is_up=True)
+            if self._is_stopped:
+                session.hold("stopped")
+            await asyncio.shield(session.closed)
+        except asyncio.CancelledError:
+            session.close()
+            await asyncio.wait([session.closed], timeout=1.0)
+            raise
+        finally:
+            session.abort(ConnectionEnded("given up"))
+            self._close_gathering(session)
+            self._session = None
+
+    async def _connect(self, session: Session) -> None:
+        tls = (
+            ssl.create_default_context(cafile=self._broker.tls_ca) if self._broker.tls_ca else None
+        )
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: session, self._broker.host, self._broker.port, ssl=tls
+                )
+                await asyncio.shield(session.ready)
+        except TimeoutError as error:
+            waited = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
+            raise ConnectionEnded(waited) from error
+
+    def _close_gathering(self, session: Session) -> None:
+        """Put what the session gathered aside as one batch and let it begin another."""
+        if not self._spans:
+            return
+        full, session.publishes = session.publishes, Publishes()
+        self._waiting.append(Gathered(self.name, session, full, self._spans, self._size))
+        self._spans, self._size = [], 0
+
+    def _is_over(self, share: float) -> bool:
+        return self.pending > share * MAX_PENDING or self.pending_bytes > share * MAX_PENDING_BYTES
+
+    def _set_link(self, *, is_up: bool, error: str = "") -> None:
+        before = self.link
+        connects = before.connects + is_up
+        self.link = replace(
+            before, is_up=is_up, since_at=self._now(), error=error, connects=connects
+        )
+        if is_up and before.error:
+            log.info("ingest.broker.connected", connection=self.name)
+        self._on_link(self.link)
+
+    def _note_loss(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        if self.link.is_up:
+            self._set_link(is_up=False, error=text)
+            log.warning("ingest.broker.lost", connection=self.name, error=text)
+        elif text != self.link.error:
+            self.link = replace(self.link, error=text)
+            event = "ingest.broker.refused" if isinstance(error, Refused) else "ingest.broker.away"
+            log.error(event, connection=self.name, error=text)
+
+    def _pause_s(self, error: Exception, tries: int) -> float:
+        """How long to wait before the next try: jittered, growing; long where somebody must act."""
+        if not self._is_version_proven and self._may_need_other_version(error, tries):
+            version = self._greeting.version
+            other = Version.V3_1_1 if version is Version.V5 else Version.V5
+            self._greeting = replace(self._greeting, version=other)
+            return FIRST_PAUSE_S
+        if isinstance(error, Refused) or _TAKEN_OVER in str(error):
+            return REFUSED_PAUSE_S * (0.5 + self._jitter())
+        pause_s = min(FIRST_PAUSE_S * 2 ** min(tries - 1, 16), LONGEST_PAUSE_S)
+        return pause_s * (0.5 + self._jitter())
+
+    @staticmethod
+    def _may_need_other_version(error: Exception, tries: int) -> bool:
+        """A broker without MQTT 5 says so, or just hangs up on CONNECT."""
+        if isinstance(error, Refused):
+            return error.reason_code in _OTHER_VERSION
+        return isinstance(error, ConnectionEnded) and tries % 2 == 0

@@ -137,6 +137,11 @@ class RunningSystem:
             return None
         return status["children"].get(name)
 
+    def is_broker_listening(self) -> bool:
+        """Whether somebody accepts connections on the broker's port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.settings.broker.port)) == 0
+
     def broker_log(self) -> dict[str, dict[str, object]]:
         """What the supervisor says of the broker's log: ``{"counts", "last"}``."""
         return json.loads((self.place.run / "system.json").read_text())["broker_log"]

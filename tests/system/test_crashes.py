@@ -1,0 +1,330 @@
+"""kill -9 anywhere: every acknowledged reading is stored once, no alarm is lost or repeated."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import select
+
+from alerts.tables import delivery, transition
+from devices.failpoints import FAILPOINTS
+from ingest.tables import sequence_gap
+from tests.servers.influx import InfluxServer
+from tests.servers.satomori_system import RunningSystem, wait_until
+
+DEVICES = 20
+THRESHOLD = 2.0
+
+RULES = f"""
+[[rules]]
+name = "river-stage"
+kind = "stages"
+quantity = "water.level"
+where = {{ device_kinds = ["river-gauge"] }}
+stages = [{{ name = "danger", level = 4, value = {THRESHOLD} }}]
+
+[[rules]]
+name = "paddy-stage"
+kind = "stages"
+quantity = "paddy.depth"
+where = {{ device_kinds = ["paddy-node"] }}
+stages = [{{ name = "danger", level = 4, value = {THRESHOLD / 10} }}]
+
+[[routes]]
+name = "to-disaster"
+rules = ["river-stage", "paddy-stage"]
+min_level = 2
+roles = ["disaster"]
+channels = ["log"]
+"""
+
+Reading = tuple[str, int, float]  # device, measured_at, value
+
+
+@dataclass
+class Load:
+    """Publishes numbered readings of DEVICES devices; remembers what the broker acknowledged."""
+
+    login: tuple[str, int, str, str]
+    seed: int
+    acknowledged: set[Reading] = field(default_factory=set)
+    skipped: dict[str, int] = field(default_factory=dict)
+    _open: dict[int, Reading] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> Load:
+        host, port, user, password = self.login
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, f"load-{self.seed}")
+        self._client.username_pw_set(user, password)
+        self._client.max_inflight_messages_set(200)
+        self._client.on_publish = self._on_publish
+        self._client.connect(host, port)
+        self._client.loop_start()
+        self._numbers: Counter[str] = Counter()
+        self._values = {name: random.Random(f"{self.seed}-{name}") for name, _ in fleet()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish_round(self, skip: str = "") -> None:
+        """One reading of each device; the number of device ``skip`` jumps by one."""
+        for name, kind in fleet():
+            self._numbers[name] += 1
+            if name == skip:
+                self.skipped[name] = self._numbers[name]
+                self._numbers[name] += 1
+            is_gauge = kind == "river-gauge"
+            value = round(self._values[name].uniform(1.0, 3.0) / (1 if is_gauge else 10), 4)
+            measured_at = time.time_ns() // 1_000_000
+            quantity = "water.level" if is_gauge else "paddy.depth"
+            message = {"t": measured_at, "n": self._numbers[name], "v": {quantity: value}}
+            with self._lock:
+                sent = self._client.publish(f"field/v1/{kind}/{name}/up", json.dumps(message), 1)
+                self._open[sent.mid] = (name, measured_at, value)
+
+    def wait_acknowledged(self) -> None:
+        """Until the broker has acknowledged everything."""
+        wait_until(lambda: not self._open, "all messages acknowledged", 30)
+
+    def _on_publish(self, _client: object, _data: object, mid: int, *_: object) -> None:
+        with self._lock:
+            self.acknowledged.add(self._open.pop(mid))
+
+
+def fleet() -> list[tuple[str, str]]:
+    """(name, kind) of all devices: half of them in each lane."""
+    kinds = ("river-gauge", "paddy-node")
+    return [(f"crash-{number:02d}", kinds[number % 2]) for number in range(DEVICES)]
+
+
+def _prepare(folder: Path, sections: dict[str, dict[str, object]]) -> RunningSystem:
+    rules = folder / "rules.toml"
+    rules.write_text(RULES, encoding="utf-8")
+    system = RunningSystem(folder, sections={"alerts": {"rules_file": str(rules)}, **sections})
+    rows = "".join(f"{name},{kind},{name},site,area,86400\n" for name, kind in fleet())
+    system.register("name,kind,label,site,area,interval_s\n" + rows)
+    return system
+
+
+def _stored(system: RunningSystem) -> Counter[Reading]:
+    registry = system.registry()
+    rows: Counter[Reading] = Counter()
+    with system.store() as store:
+        for name, kind in fleet():
+            quantity = "water.level" if kind == "river-gauge" else "paddy.depth"
+            series = registry.series[registry.by_name[name].id, quantity]
+            for batch in store.scan([series], 0, 1 << 62):
+                rows.update(
+                    (name, at, value)
+                    for at, value in zip(batch.measured_at.tolist(), batch.value.tolist(), strict=True)
+                )
+    return rows
+
+
+def _expected_steps(readings: set[Reading]) -> Counter[tuple[str, int, int]]:
+    """The oracle: (device, time, level) of each change between below and above the threshold."""
+    kinds = dict(fleet())
+    steps: Counter[tuple[str, int, int]] = Counter()
+    for name, kind in kinds.items():
+        threshold = THRESHOLD if kind == "river-gauge" else THRESHOLD / 10
+        level = 0
+        for _, at, value in sorted(r for r in readings if r[0] == name):
+            now = 4 if value >= threshold else 0
+            if now != level:
+                steps[name, at, now] += 1
+            level = now
+    return steps
+
+
+def _steps(system: RunningSystem) -> Counter[tuple[str, int, int]]:
+    names = {device.id: device.name for device in system.registry().devices.values()}
+    database = system.database()
+    with database.connect() as connection:
+        rows = connection.execute(
+            select(transition.c.device, transition.c.measured_at, transition.c.to_level)
+        ).all()
+    database.dispose()
+    return Counter((names[device], at, level) for device, at, level in rows)
+
+
+def _assert_nothing_lost(system: RunningSystem, load: Load) -> None:
+    """The invariant of every test here; the system is stopped."""
+    stored = _stored(system)
+    missing = load.acknowledged - set(stored)
+    assert not missing, f"{len(missing)} of {len(load.acknowledged)} acknowledged readings are lost"
+    repeated = {reading: n for reading, n in stored.items() if n > 1}
+    assert not repeated, f"stored more than once: {dict(list(repeated.items())[:5])}"
+    assert set(stored) == load.acknowledged, "a reading that nobody sent"
+    steps = _steps(system)
+    expected = _expected_steps(set(stored))
+    assert len(expected) > 10, "the load must make rules fire"
+    assert steps == expected, f"missing {expected - steps}, too many {steps - expected}"
+    _assert_gaps_are_shown(system, load)
+    _assert_everybody_was_told(system)
+
+
+def _assert_gaps_are_shown(system: RunningSystem, load: Load) -> None:
+    names = {device.id: device.name for device in system.registry().devices.values()}
+    database = system.database()
+    with database.connect() as connection:
+        rows = connection.execute(
+            select(sequence_gap.c.device, sequence_gap.c.first, sequence_gap.c.last).where(
+                ~sequence_gap.c.is_filled
+            )
+        ).all()
+    database.dispose()
+    shown = {names[device]: (first, last) for device, first, last in rows}
+    assert shown == {name: (number, number) for name, number in load.skipped.items()}
+
+
+def _assert_everybody_was_told(system: RunningSystem) -> None:
+    database = system.database()
+    with database.connect() as connection:
+        states = Counter(connection.scalars(select(delivery.c.state)))
+        twice = connection.execute(
+            select(delivery.c.transition, delivery.c.person, delivery.c.channel)
+        ).all()
+    database.dispose()
+    assert set(states) == {"sent"}, states
+    assert len(twice) == len(set(twice))
+
+
+@pytest.fixture(params=["duckdb", "influxdb"])
+def sections(
+    request: pytest.FixtureRequest,
+) -> Iterator[dict[str, dict[str, object]]]:
+    """Settings of the store under test; InfluxDB is a real server of this test's own."""
+    if request.param == "duckdb":
+        yield {"store": {"kind": "duckdb", "flush_s": 0.3}}
+        return
+    server: InfluxServer = request.getfixturevalue("influx_18")
+    yield {
+        "store": {"kind": "influxdb", "flush_s": 0.3},
+        "store.influxdb": {"url": server.url},
+    }
+
+
+def _add_listener(system: RunningSystem) -> None:
+    from alerts.people import add_person
+
+    database = system.database()
+    add_person(database, "disaster", role="disaster")
+    database.dispose()
+
+
+_COUNT = {"engine.snapshot_written": 1, "store.written": 2, "store.position_saved": 2}
+
+
+@pytest.mark.parametrize("name", FAILPOINTS)
+def test_a_death_at_any_step_loses_and_repeats_nothing(
+    name: str, sections: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    """The process dies at the failpoint, several times, while readings come in."""
+    system = _prepare(tmp_path, sections)
+    _add_listener(system)
+    try:
+        system.start()  # once in health: the broker now keeps messages for intake
+        assert system.stop() == 0
+        system.start({"SATOMORI_FAILPOINT": f"{name}:{_COUNT.get(name, 3)}"}, is_ready=False)
+        wait_until(system.is_broker_listening, "broker listens")
+        with Load(system.broker_login(), seed=1) as load:
+            deaths = _publish_until_death(system, load, name)
+            load.wait_acknowledged()
+        assert deaths >= 1, f"nobody died at {name}: {system.log_tail()}"
+        system.stop()
+        system.start()
+        system.wait_for_readers()
+        _wait_all_told(system)
+        assert system.stop() == 0
+        _assert_nothing_lost(system, load)
+    finally:
+        system.stop()
+
+
+def _deaths(system: RunningSystem) -> int:
+    return system.log.read_text(encoding="utf-8", errors="replace").count("supervise.child.ended")
+
+
+def _publish_until_death(system: RunningSystem, load: Load, name: str) -> int:
+    end = time.monotonic() + 25
+    rounds = 0
+    while time.monotonic() < end:
+        load.publish_round(skip="crash-03" if rounds == 7 else "")
+        rounds += 1
+        if _deaths(system) >= 1 and rounds >= 40:
+            break
+        threading.Event().wait(0.03)
+    return _deaths(system)
+
+
+def _wait_all_told(system: RunningSystem) -> None:
+    database = system.database()
+
+    def are_told() -> bool:
+        with database.connect() as connection:
+            return set(connection.scalars(select(delivery.c.state))) <= {"sent", "failed"}
+
+    wait_until(are_told, "all deliveries ended")
+    database.dispose()
+
+
+def _campaign(system: RunningSystem, kills_each: int, seed: int) -> Load:
+    """Random kill -9 of each process under load; returns what the broker acknowledged."""
+    chance = random.Random(seed)
+    victims = ["intake", "alerts", "web"] * kills_each
+    chance.shuffle(victims)
+    system.start()
+    with Load(system.broker_login(), seed) as load:
+        for number, victim in enumerate(victims):
+            for _ in range(chance.randint(3, 12)):
+                load.publish_round(skip="crash-04" if number == 2 and not load.skipped else "")
+                threading.Event().wait(0.02)
+            wait_until(lambda v=victim: system.pid(v) is not None, f"{victim} is up")  # type: ignore[misc]
+            assert system.kill(victim) is not None
+        load.publish_round()
+        load.wait_acknowledged()
+    system.wait_ready()
+    system.wait_for_readers()
+    _wait_all_told(system)
+    assert system.stop() == 0
+    return load
+
+
+def test_random_kills_under_load_lose_and_repeat_nothing(
+    sections: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    """Each of the three processes is killed five times."""
+    system = _prepare(tmp_path, sections)
+    _add_listener(system)
+    try:
+        load = _campaign(system, kills_each=5, seed=7)
+        _assert_nothing_lost(system, load)
+    finally:
+        system.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_campaign_of_kills_loses_and_repeats_nothing(
+    seed: int, sections: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    """Each of the three processes is killed twenty times."""
+    system = _prepare(tmp_path, sections)
+    _add_listener(system)
+    try:
+        load = _campaign(system, kills_each=20, seed=100 + seed)
+        _assert_nothing_lost(system, load)
+    finally:
+        system.stop()

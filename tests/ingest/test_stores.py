@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -15,8 +16,20 @@ from hypothesis import strategies as st
 
 from devices.frames import Lane
 from ingest.stores.duckdb import DuckDBStore
+from ingest.stores.influx import InfluxStore
+from ingest.stores.influx_http import InfluxAddress
 from ingest.stores.series_store import Samples, StoreOutage, merge_samples, thin
-from tests.ingest.store_contract import METER, RIVER, T0, StoreContract, at, pairs, rows
+from tests.ingest.store_contract import (
+    DEFINITIONS,
+    METER,
+    RIVER,
+    T0,
+    StoreContract,
+    at,
+    pairs,
+    rows,
+)
+from tests.servers.influx import Influx
 
 
 @dataclass
@@ -70,8 +83,6 @@ class TestDuckDB(StoreContract):
         store.close()
 
     def test_the_file_names_its_series(self, place: DuckDBPlace) -> None:
-        from tests.ingest.store_contract import DEFINITIONS
-
         store = place.open()
         store.define(DEFINITIONS)
         store.close()
@@ -111,3 +122,22 @@ def test_thinning_never_exceeds_its_limit_and_keeps_low_and_high(
     if times:
         assert thinned.value.max() == samples.value.max()
         assert thinned.value.min() == samples.value.min()
+
+
+@dataclass
+class InfluxPlace:
+    address: InfluxAddress
+    directory: Path
+
+    def open(self) -> InfluxStore:
+        return InfluxStore(self.address, self.directory)
+
+
+class TestInflux(StoreContract):
+    """Runs on every generation that is installed: databases of its own for each test."""
+
+    @pytest.fixture
+    def place(self, influx: Influx, tmp_path: Path) -> InfluxPlace:
+        name = f"t{uuid.uuid4().hex[:12]}"
+        address = replace(influx.address, database=name, personal_database=f"{name}_personal")
+        return InfluxPlace(address, tmp_path)

@@ -1,0 +1,215 @@
+"""One InfluxDB server over HTTP: what it is, InfluxQL out, line protocol in.
+
+Refuses to know readings and series. Generations, as met here: 1.6 and 1.7 have ``/write`` only;
+1.8 and 2.x also ``/api/v2/write``, which is used through influxdb-client; all of them answer
+InfluxQL at ``/query`` (2.x through the mapping of a bucket's name to a database of that name).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import msgspec
+import numpy as np
+import urllib3.exceptions
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.write_precision import WritePrecision
+from influxdb_client.rest import ApiException
+from numpy.typing import NDArray
+
+from devices.readings import Float64s
+from ingest.stores.series_store import StoreOutage
+
+_BUSY: Final = (408, 425, 429)  # the server says: later
+_UNWANTED: Final = (400, 413, 422)  # the server says: not these lines
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxAddress:
+    """Where an InfluxDB is and how we log in.
+
+    ``secret`` is the password of ``username``, or the API token where there is no username; both
+    may be empty. ``org`` matters to 2.x alone. Readings of personal quantities have a database
+    (1.x) or bucket (2.x) of their own, so that a viewer of the public one cannot reach them.
+    """
+
+    url: str
+    database: str = "satomori"
+    personal_database: str = "satomori_personal"
+    org: str = ""
+    username: str = ""
+    secret: str = ""
+    timeout_s: float = 20.0
+
+
+class LinesRefused(Exception):  # noqa: N818 - a fact about the lines, not an error of the program
+    """The server took some or none of the lines; ``dropped`` says how many, where it told."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        found = re.search(r"dropped=(\d+)", message)
+        self.dropped = int(found[1]) if found else None
+
+
+class Table(msgspec.Struct):
+    """One series of an InfluxQL answer; all of its columns are numbers."""
+
+    columns: list[str]
+    values: list[list[float | None]]
+    name: str = ""
+    tags: dict[str, str] = {}
+
+    def column(self, name: str) -> Float64s:
+        """One column, NaN where it is null."""
+        at = self.columns.index(name)
+        return np.array([row[at] for row in self.values], np.float64)
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """One column of integers below 2**53, 0 where it is null."""
+        return np.nan_to_num(self.column(name)).astype(np.int64)
+
+
+class _Result(msgspec.Struct):
+    series: list[Table] = []
+    error: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    results: list[_Result] = []
+    error: str | None = None
+
+
+class InfluxServer:
+    """Connects at the first call and again after an outage; any thread may call it."""
+
+    def __init__(self, address: InfluxAddress) -> None:
+        self.address = address
+        headers, auth = {}, None
+        if address.username:
+            auth = (address.username, address.secret)
+        elif address.secret:
+            headers["Authorization"] = f"Token {address.secret}"
+        self._http = httpx.Client(
+            base_url=address.url.rstrip("/"),
+            headers=headers,
+            auth=auth,
+            timeout=address.timeout_s,
+            trust_env=False,
+        )
+        token = f"{address.username}:{address.secret}" if address.username else address.secret
+        self._client = InfluxDBClient(
+            url=address.url.rstrip("/"),
+            token=token or "-",
+            org=address.org or "-",
+            timeout=int(address.timeout_s * 1000),
+            enable_gzip=False,
+        )
+        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+        self.version = ""
+        self._has_v2_write = False
+
+    def prepare(self, databases: Sequence[str]) -> None:
+        """Find out what the server is and make the databases (buckets) that it lacks."""
+        if self.version:
+            return
+        version = self._request("GET", "/ping").headers.get("X-Influxdb-Version", "")
+        self._has_v2_write = self._answers_v2_write()
+        for database in databases:
+            if version.lstrip("v").startswith("1."):
+                self.execute("", f'CREATE DATABASE "{database}"')
+            else:
+                self._make_bucket(database)
+        self.version = version or "unknown"
+
+    def write(self, database: str, lines: Sequence[str]) -> None:
+        """Write lines with millisecond times. Raises LinesRefused and StoreOutage."""
+        body = "\n".join(lines).encode()
+        if not self._has_v2_write:
+            params = {"db": database, "precision": "ms"}
+            self._request("POST", "/write", params=params, content=body)
+            return
+        try:
+            self._write_api.write(
+                bucket=database,
+                record=body,
+                write_precision=WritePrecision.MS,  # type: ignore[arg-type]  # it is a str there
+            )
+        except ApiException as refusal:
+            raise _failure(refusal.status or 0, str(refusal.body)) from refusal
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._out_of_reach(error) from error
+
+    def select(self, database: str, statement: str) -> list[Table]:
+        """Answer of one SELECT, times in ms; an empty list where nothing matches."""
+        params = {"db": database, "q": statement, "epoch": "ms"}
+        return self._answer(self._request("GET", "/query", params=params))
+
+    def execute(self, database: str, statement: str) -> None:
+        """Run a statement that changes something (CREATE, DELETE)."""
+        params = {"q": statement} | ({"db": database} if database else {})
+        self._answer(self._request("POST", "/query", params=params))
+
+    def forget_server(self) -> None:
+        """Ask anew at the next call: after an outage another server may stand there."""
+        self.version = ""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+        self._write_api.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
+        self._client.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
+
+    def _answers_v2_write(self) -> bool:
+        """1.6 and 1.7 have no such page; one that has may refuse the empty body as it likes."""
+        params = {"bucket": self.address.database, "org": self.address.org, "precision": "ms"}
+        try:
+            reply = self._http.post("/api/v2/write", params=params, content=b"")
+        except httpx.HTTPError as error:
+            raise self._out_of_reach(error) from error
+        return not (reply.status_code == 404 and "page not found" in reply.text)
+
+    def _make_bucket(self, name: str) -> None:
+        buckets = self._client.buckets_api()
+        try:
+            found = buckets.find_bucket_by_name(name)  # type: ignore[no-untyped-call]  # half typed
+            if found is None:
+                buckets.create_bucket(bucket_name=name, org=self.address.org)
+        except ApiException as refusal:
+            raise _failure(refusal.status or 0, f"bucket {name}: {refusal.body}") from refusal
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._out_of_reach(error) from error
+
+    def _request(
+        self, method: str, path: str, *, params: dict[str, str] | None = None, content: bytes = b""
+    ) -> httpx.Response:
+        try:
+            reply = self._http.request(method, path, params=params, content=content)
+        except httpx.HTTPError as error:
+            raise self._out_of_reach(error) from error
+        if reply.status_code >= 300:
+            raise _failure(reply.status_code, reply.text)
+        return reply
+
+    def _answer(self, reply: httpx.Response) -> list[Table]:
+        answer = msgspec.json.decode(reply.content, type=_Answer)
+        result = answer.results[0] if answer.results else _Result()
+        if error := answer.error or result.error:
+            raise StoreOutage(f"InfluxDB: {error}", can_retry="timeout" in error)
+        return result.series
+
+    def _out_of_reach(self, error: Exception) -> StoreOutage:
+        reason = f"InfluxDB at {self.address.url}: {type(error).__name__}: {error}"
+        return StoreOutage(reason, can_retry=True)
+
+
+def _failure(status: int, text: str) -> LinesRefused | StoreOutage:
+    if status in _UNWANTED:
+        return LinesRefused(text.strip())
+    can_retry = status >= 500 or status in _BUSY or status == 0
+    return StoreOutage(f"InfluxDB answers {status}: {text.strip()[:300]}", can_retry=can_retry)

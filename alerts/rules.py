@@ -106,7 +106,7 @@ class StagesRule(_SeriesRule):
 
 
 class EventRule(_SeriesRule):
-    """A flag that is set. ``latched``: once a springing, so it takes no hold in either direction."""
+    """A flag that is set. ``latched``: once a springing, so it takes no hold at all."""
 
     kind: Literal["event"]
     stage: Name = "triggered"

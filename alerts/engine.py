@@ -1,0 +1,239 @@
+"""The engine of one lane: frames of the journal in, transitions out. Live and replay alike.
+
+Pure: its clock is the ticks in the frames, its state a set of numpy arrays, its rules and its
+registry arguments. It refuses to know journals, SQL and people. The same frames give the same
+transitions however they are cut into calls.
+
+Only readings newer than the newest of their series are evaluated. A late or repeated one counts
+as heard and is otherwise passed over, see ``Engine._pass_over_late``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.evaluator import (
+    TICK_ROW,
+    Arrays,
+    Evaluator,
+    Finding,
+    Fresh,
+    OpenAlarm,
+    SeriesMemory,
+    World,
+)
+from alerts.listening import UNKNOWN, Listening
+from alerts.rules import Rule, RuleSet, SilenceRule
+from alerts.silence import Silence
+from alerts.stages import Stages
+from alerts.transitions import Transition
+from devices.frames import BrokerFrame, Frame, Lane, ReadingsFrame, SeriesFrame, TickFrame
+from devices.kinds import KINDS
+from devices.readings import Indices, Int32s, Quality, Readings, concatenate, rounds
+from devices.registry import RegistrySnapshot
+
+_DRILL: Final = np.uint8(Quality.EXERCISE)
+
+
+class Engine:
+    """All rules of a rule set over the devices of one lane."""
+
+    def __init__(self, lane: Lane, rules: RuleSet, registry: RegistrySnapshot) -> None:
+        self.lane = lane
+        self.rules = rules
+        self.revision = registry.revision
+        self.late = 0
+        self._listening = Listening()
+        self._memory = SeriesMemory.of(0)
+        self._evaluators: dict[str, Evaluator] = {}
+        self.switch(rules, registry, at=0)
+
+    def run(self, frames: Iterable[Frame]) -> list[Transition]:
+        """Take frames in, in the journal's order; returns what changed, in the order of telling.
+
+        Adjacent readings frames are taken as one batch. RevisionFrames say nothing here: whoever
+        feeds the engine calls ``switch`` at them.
+        """
+        told: list[Transition] = []
+        for is_readings, group in groupby(frames, key=lambda f: isinstance(f, ReadingsFrame)):
+            if is_readings:
+                batch = concatenate([f.readings for f in group if isinstance(f, ReadingsFrame)])
+                told += self._read(batch)
+            else:
+                for frame in group:
+                    told += self._take(frame)
+        return told
+
+    def switch(self, rules: RuleSet, registry: RegistrySnapshot, at: int) -> list[Transition]:
+        """Let another rule set or registry hold from ``at`` on (int ms UTC).
+
+        The state of rules and places that stay is kept; what is open elsewhere is withdrawn.
+        """
+        self.rules = rules
+        self.revision = registry.revision
+        world = _world(self.lane, registry, len(self._memory.measured_at))
+        self._memory = self._memory.grow(world.limit)
+        self._listening.know(*_who(world))
+        old, self._evaluators = self._evaluators, {}
+        found: list[Finding] = []
+        for rule in rules.rules:
+            fresh = _evaluator(rule, rules.version, world)
+            previous = old.get(rule.name)
+            if previous is not None and type(previous) is type(fresh):
+                found += fresh.carry_over(previous, at)
+                del old[rule.name]
+            self._evaluators[rule.name] = fresh
+        for gone in old.values():
+            found += gone.withdraw_all(at)
+        return _in_order([found])
+
+    def knows(self, frame: SeriesFrame) -> bool:
+        """False if the frame defines a series of this lane that the registry did not have yet."""
+        return all(
+            d.series < len(self._memory.measured_at)
+            and self._listening.devices_of(np.array([d.series], np.int32))[0] != UNKNOWN
+            for d in frame.definitions
+            if d.kind in KINDS and KINDS[d.kind].lane is self.lane
+        )
+
+    def open_alarms(self) -> dict[str, tuple[str, tuple[int, bool]]]:
+        """Id of each open alarm → (rule, key of its place)."""
+        return {
+            alarm: (name, key)
+            for name, evaluator in self._evaluators.items()
+            for key, alarm in evaluator.open_ids().items()
+        }
+
+    def reconcile(self, alarms: Sequence[OpenAlarm]) -> list[OpenAlarm]:
+        """Stand as the ledger says about this lane's open alarms; returns those without a place.
+
+        After an orderly restart there is nothing to do. There is after the loss of a snapshot, or
+        where a re-run over a registry that has changed since came to something else.
+        """
+        known = self.open_alarms()
+        in_ledger = {alarm.id for alarm in alarms}
+        for alarm, (rule, key) in known.items():
+            if alarm not in in_ledger:
+                self._evaluators[rule].forget(key)
+        return [a for a in alarms if a.id not in known and not self._adopt(a)]
+
+    def state(self) -> Arrays:
+        """All state as named arrays, for a snapshot."""
+        arrays: Arrays = {f"listening/{k}": v for k, v in self._listening.state().items()}
+        arrays["revision"] = np.array(self.revision)
+        arrays["memory/measured_at"] = self._memory.measured_at
+        arrays["memory/received_at"] = self._memory.received_at
+        arrays["memory/value"] = self._memory.value
+        for name, evaluator in self._evaluators.items():
+            arrays |= {f"rule/{name}/{k}": v for k, v in evaluator.state().items()}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Stand as ``state`` said, under the same rule set. Raises KeyError if it was another."""
+        self.revision = int(arrays["revision"])
+        self._listening.restore(_under("listening/", arrays))
+        self._memory = SeriesMemory(**{k: v.copy() for k, v in _under("memory/", arrays).items()})
+        for name, evaluator in self._evaluators.items():
+            evaluator.restore(_under(f"rule/{name}/", arrays))
+
+    def _take(self, frame: Frame) -> list[Transition]:
+        if isinstance(frame, TickFrame):
+            return self._tick(frame.at)
+        if isinstance(frame, BrokerFrame):
+            self._listening.broker(frame)
+        return []
+
+    def _tick(self, at: int) -> list[Transition]:
+        self._listening.tick(at)
+        return _in_order(
+            [e.on_tick(at, self._memory, self._listening) for e in self._evaluators.values()]
+        )
+
+    def _read(self, batch: Readings) -> list[Transition]:
+        rows = np.flatnonzero(batch.series < len(self._memory.measured_at))
+        if len(rows) < len(batch):
+            batch = batch.take(rows)  # a series of no registry revision yet: the store keeps it
+        self._listening.hear(batch)
+        found = {name: [*e.on_heard(batch, self._listening)] for name, e in self._named()}
+        for chosen in rounds(batch.series):
+            fresh = self._fresh(batch, chosen)
+            for name, evaluator in self._named():
+                found[name] += evaluator.on_readings(fresh, self._memory)
+            self._memory.take_in(fresh)
+        return _in_order(found.values())
+
+    def _fresh(self, batch: Readings, rows: Indices) -> Fresh:
+        is_newer = batch.measured_at[rows] > self._memory.measured_at[batch.series[rows]]
+        if not is_newer.all():
+            self._pass_over_late(batch.take(rows[~is_newer]))
+            rows = rows[is_newer]
+        readings = batch if len(rows) == len(batch) else batch.take(rows)
+        is_drill = (readings.quality & _DRILL) != 0
+        is_suspect = readings.is_suspect
+        return Fresh(
+            rows, readings, is_suspect, is_drill, bool(is_suspect.any()), bool(is_drill.any())
+        )
+
+    def _pass_over_late(self, readings: Readings) -> None:
+        """Readings not newer than their series' newest: counted, and evaluated by no rule.
+
+        This is the place of the re-run: restore the series' state from before them, take the
+        readings of the horizon in again, and tell the difference (historic, withdrawn).
+        """
+        self.late += len(readings)
+
+    def _named(self) -> Iterator[tuple[str, Evaluator]]:
+        return iter(self._evaluators.items())
+
+    def _adopt(self, alarm: OpenAlarm) -> bool:
+        evaluator = self._evaluators.get(alarm.rule)
+        return evaluator is not None and evaluator.adopt(alarm)
+
+
+def _evaluator(rule: Rule, version: str, world: World) -> Evaluator:
+    if isinstance(rule, SilenceRule):
+        return Silence(rule, version, world)
+    return Stages(rule, version, world)
+
+
+def _world(lane: Lane, registry: RegistrySnapshot, at_least: int) -> World:
+    limit = max(at_least, max(registry.definitions, default=-1) + 1)
+    devices = tuple(
+        device
+        for device in registry.devices.values()
+        if device.decommissioned_at is None and KINDS[device.kind].lane is lane
+    )
+    return World(lane, registry, limit, devices)
+
+
+def _who(world: World) -> tuple[Int32s, Int32s]:
+    """(device id by series id, all device ids), of the lane's devices in service."""
+    ids: Int32s = np.array([d.id for d in world.devices], np.int32)
+    in_lane = set(ids.tolist())
+    device_of: Int32s = np.full(world.limit, UNKNOWN, np.int32)
+    for series, definition in world.registry.definitions.items():
+        if definition.device in in_lane:
+            device_of[series] = definition.device
+    return device_of, ids
+
+
+def _in_order(found: Iterable[Sequence[Finding]]) -> list[Transition]:
+    """By the reading that brought them, then by rule; what the clock brought, by event time."""
+    keyed = [
+        ((f.row, f.transition.measured_at if f.row == TICK_ROW else 0, rule, step), f.transition)
+        for rule, findings in enumerate(found)
+        for step, f in enumerate(findings)
+    ]
+    return [transition for _, transition in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    found = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    if not found:
+        raise KeyError(prefix)
+    return found

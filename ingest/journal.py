@@ -10,6 +10,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -83,12 +84,15 @@ class JournalWriter:
         self._low_water_bytes, self._free_bytes = low_water_bytes, free_bytes
         self._reserve = Reserve(directory, reserve_bytes if lane is Lane.URGENT else 0)
         self._mutex = threading.Lock()
-        self._lock_fd = _lock(directory)
-        self._waker = Waker(directory)
-        self._tail_file = TailFile(directory, is_writable=True)
         self._fd = -1
         self._must_rotate = False
-        self._tail = self._open(self._tail_file.read())
+        with ExitStack() as opened:
+            opened.callback(os.close, _lock(directory))
+            opened.callback(self._close_segment)
+            self._waker = opened.enter_context(closing(Waker(directory)))
+            self._tail_file = opened.enter_context(closing(TailFile(directory, is_writable=True)))
+            self._tail = self._open(self._tail_file.read())
+            self._opened = opened.pop_all()
 
     @property
     def position(self) -> Position:
@@ -119,14 +123,9 @@ class JournalWriter:
     def close(self) -> None:
         """Let go of the journal; another writer may open it."""
         with self._mutex:
-            if self._lock_fd < 0:
-                return
-            self._tail_file.sync()
-            self._tail_file.close()
-            self._waker.close()
-            os.close(self._fd)
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+            if self._fd >= 0:
+                self._tail_file.sync()
+            self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -164,10 +163,14 @@ class JournalWriter:
         self._reserve.refill(self._free_bytes(self.directory) - self._low_water_bytes)
 
     def _use(self, segment: Segment) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
+        self._close_segment()
         self._fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
         self._must_rotate = False
+
+    def _close_segment(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
     def _rotate_if_due(self, coming_bytes: int) -> None:
         tail = self._tail

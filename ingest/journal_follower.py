@@ -259,14 +259,21 @@ class JournalFollower:
     def _newest_of(self, segment: Segment, tail: Tail, max_bytes: int) -> tuple[list[Entry], int]:
         """The newest entries of one segment, newest first, and their bytes."""
         data = self._file.content(segment, self._limit(segment, tail))
-        epoch = self._header(segment).epoch
         entries: list[Entry] = []
         size = 0
+        try:
+            epoch = segment.header().epoch
+        except JournalDamaged as damaged:
+            _log_damage(segment, 0, damaged)
+            return entries, size
         for offset, n in reversed(list(_frames_in(data, segment))):
             if size >= max_bytes:
                 break
-            entries.append(_entry(data, offset, Position(epoch, n))[0])
             size += claimed_bytes(data, offset)
+            try:
+                entries.append(_entry(data, offset, Position(epoch, n))[0])
+            except FrameUnreadable as unreadable:
+                _log_damage(segment, offset, unreadable)
         return entries, size
 
     # -- damage
@@ -324,5 +331,5 @@ def _frames_in(data: bytes, segment: Segment) -> Iterator[tuple[int, int]]:
             offset, n = end, n + 1
 
 
-def _log_damage(segment: Segment, offset: int, broken: BrokenFrame) -> None:
-    log.error("journal.segment.damaged", path=str(segment.path), offset=offset, reason=str(broken))
+def _log_damage(segment: Segment, offset: int, error: Exception) -> None:
+    log.error("journal.segment.damaged", path=str(segment.path), offset=offset, reason=str(error))

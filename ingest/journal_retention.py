@@ -75,7 +75,7 @@ def holding(n: int, segments: Sequence[Segment]) -> Segment | None:
 
 
 def follows(position: Position, header: SegmentHeader) -> bool:
-    """Whether ``position`` speaks of the frame before the one that this segment holds next to it."""
+    """Whether a reader at ``position`` may go on with the frame after it, held by the segment."""
     is_start = header.first_n == position.n + 1
     return position.epoch == (header.previous_epoch if is_start else header.epoch)
 

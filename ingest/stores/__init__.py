@@ -2,3 +2,36 @@
 
 Refuses to know the journal (``ingest.store_writer`` joins the two), rules and pages.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ingest.stores.series_store import SeriesStore
+
+
+def open_store(
+    kind: Literal["duckdb", "influxdb"],
+    *,
+    directory: Path,
+    url: str = "http://127.0.0.1:8086",
+    database: str = "satomori",
+    personal_database: str = "satomori_personal",
+    org: str = "",
+    username: str = "",
+    secret: str = "",
+) -> SeriesStore:
+    """Open the store of this installation; all but ``directory`` matters to InfluxDB alone.
+
+    DuckDB raises StoreOutage where another process holds the file; InfluxDB need not be there yet.
+    """
+    if kind == "duckdb":
+        from ingest.stores.duckdb import DuckDBStore
+
+        return DuckDBStore(directory / "readings.duckdb")
+    from ingest.stores.influx import InfluxStore
+    from ingest.stores.influx_http import InfluxAddress
+
+    address = InfluxAddress(url, database, personal_database, org, username, secret)
+    return InfluxStore(address, directory)

@@ -118,14 +118,14 @@ class InfluxServer:
         """Find out what the server is and make the databases (buckets) that it lacks."""
         if self.version:
             return
-        version = self._request("GET", "/ping").headers.get("X-Influxdb-Version", "")
-        self._has_v2_write = self._answers_v2_write()
+        version = self._request("GET", "/ping").headers.get("X-Influxdb-Version", "unknown")
+        self._has_v2_write = self._has_page("POST", "/api/v2/write")
         for database in databases:
-            if version.lstrip("v").startswith("1."):
-                self.execute("", f'CREATE DATABASE "{database}"')
-            else:
+            if self._has_buckets(version):
                 self._make_bucket(database)
-        self.version = version or "unknown"
+            else:
+                self.execute("", f'CREATE DATABASE "{database}"')
+        self.version = version
 
     def write(self, database: str, lines: Sequence[str]) -> None:
         """Write lines with millisecond times. Raises LinesRefused and StoreOutage."""
@@ -165,11 +165,16 @@ class InfluxServer:
         self._write_api.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
         self._client.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
 
-    def _answers_v2_write(self) -> bool:
-        """1.6 and 1.7 have no such page; one that has may refuse the empty body as it likes."""
-        params = {"bucket": self.address.database, "org": self.address.org, "precision": "ms"}
+    def _has_buckets(self, version: str) -> bool:
+        """2.x has; a server built without a version (as by ``go install``) is asked."""
+        number = re.match(r"v?(\d+)\.", version)
+        return int(number[1]) >= 2 if number else self._has_page("GET", "/api/v2/buckets")
+
+    def _has_page(self, method: str, path: str) -> bool:
+        """Whether the server knows the page, however it answers to an empty request."""
+        params = {"bucket": self.address.database, "org": self.address.org}
         try:
-            reply = self._http.post("/api/v2/write", params=params, content=b"")
+            reply = self._http.request(method, path, params=params)
         except httpx.HTTPError as error:
             raise self._out_of_reach(error) from error
         return not (reply.status_code == 404 and "page not found" in reply.text)

@@ -1,0 +1,134 @@
+// Draws what the map shows as images: state marks, station tags, place names. Text becomes images
+// because the map has no glyph server and must work without one.
+
+import { STATION_STATES, type StationState } from "../api/types";
+import { LOOKS, type StateLook } from "../domain/states";
+
+const FONT = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
+export const PIXEL_RATIO = Math.max(2, Math.ceil(globalThis.devicePixelRatio ?? 1));
+
+const MARGIN = 4; // room for the outlines, CSS px
+
+function canvas(width: number, height: number): CanvasRenderingContext2D {
+  const element = document.createElement("canvas");
+  element.width = Math.ceil(width * PIXEL_RATIO);
+  element.height = Math.ceil(height * PIXEL_RATIO);
+  const pen = element.getContext("2d");
+  if (pen === null) throw new Error("no 2D canvas");
+  pen.scale(PIXEL_RATIO, PIXEL_RATIO);
+  return pen;
+}
+
+function pixels(pen: CanvasRenderingContext2D): ImageData {
+  return pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
+}
+
+export function markName(state: StationState): string {
+  return `mark|${state}`;
+}
+
+function drawMark(look: StateLook): ImageData {
+  const side = look.size + 2 * MARGIN;
+  const pen = canvas(side, side);
+  const unit = look.size / 24;
+  pen.translate(MARGIN, MARGIN);
+  pen.scale(unit, unit);
+  const outline = new Path2D(look.outline);
+  const is_edge_white = look.edge === "#ffffff";
+  pen.lineJoin = "round";
+  stroke(pen, outline, is_edge_white ? "rgba(16, 36, 42, .55)" : "#ffffff", 5.4 / unit);
+  stroke(pen, outline, look.edge, 3.4 / unit);
+  pen.fillStyle = look.fill;
+  pen.fill(outline);
+  drawSign(pen, look);
+  return pixels(pen);
+}
+
+function stroke(pen: CanvasRenderingContext2D, path: Path2D, colour: string, width: number): void {
+  pen.strokeStyle = colour;
+  pen.lineWidth = width;
+  pen.stroke(path);
+}
+
+function drawSign(pen: CanvasRenderingContext2D, look: StateLook): void {
+  if (look.sign === "") return;
+  pen.fillStyle = look.ink;
+  if (look.sign === "bar") {
+    pen.fillRect(5.5, 9.8, 13, 4.4);
+    return;
+  }
+  pen.font = `700 12.5px ${FONT}`;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.fillText(look.sign, 12, look.sign_y + 0.5);
+}
+
+export function allMarks(): readonly (readonly [string, ImageData])[] {
+  return STATION_STATES.map((state) => [markName(state), drawMark(LOOKS[state])] as const);
+}
+
+const SPLIT = "\u001f";
+
+export function tagName(state: StationState, name: string, value: string): string {
+  return ["tag", state, name, value].join(SPLIT);
+}
+
+export function placeImageName(name: string): string {
+  return ["place", name].join(SPLIT);
+}
+
+export function isTextImage(name: string): boolean {
+  return name.startsWith(`tag${SPLIT}`) || name.startsWith(`place${SPLIT}`);
+}
+
+/** The image for a tag's or place's name, or null for any other name. */
+export function textImage(image_name: string): ImageData | null {
+  const [what, first = "", name = "", value = ""] = image_name.split(SPLIT);
+  if (what === "tag") return drawTag(first as StationState, name, value);
+  return what === "place" ? drawPlace(first) : null;
+}
+
+function drawTag(state: StationState, name: string, value: string): ImageData {
+  const height = 22;
+  const measure = canvas(1, 1);
+  const name_font = `500 12.5px ${FONT}`;
+  const value_font = `700 13px ${FONT}`;
+  measure.font = name_font;
+  const name_width = measure.measureText(name).width;
+  measure.font = value_font;
+  const value_width = value === "" ? 0 : measure.measureText(value).width + 7;
+  const width = 9 + name_width + value_width + 8;
+  const pen = canvas(width + 2, height + 2);
+  pen.beginPath();
+  pen.roundRect(1, 1, width, height, 5);
+  pen.fillStyle = "rgba(255, 255, 255, .95)";
+  pen.fill();
+  pen.strokeStyle = "rgba(16, 36, 42, .45)";
+  pen.stroke();
+  pen.fillStyle = LOOKS[state].fill;
+  pen.fillRect(1.5, 5, 3, height - 8);
+  pen.textBaseline = "middle";
+  pen.fillStyle = "#16242b";
+  pen.font = name_font;
+  pen.fillText(name, 9, height / 2 + 1.5);
+  pen.font = value_font;
+  pen.fillText(value, 9 + name_width + 7, height / 2 + 1.5);
+  return pixels(pen);
+}
+
+function drawPlace(name: string): ImageData {
+  const font = `500 12px ${FONT}`;
+  const measure = canvas(1, 1);
+  measure.font = font;
+  const width = measure.measureText(name).width + 8;
+  const pen = canvas(width, 20);
+  pen.font = font;
+  pen.textBaseline = "middle";
+  pen.lineJoin = "round";
+  pen.lineWidth = 3;
+  pen.strokeStyle = "rgba(244, 247, 246, .9)";
+  pen.strokeText(name, 4, 10.5);
+  pen.fillStyle = "#5b6b72";
+  pen.fillText(name, 4, 10.5);
+  return pixels(pen);
+}

@@ -1,0 +1,154 @@
+// The MapLibre map as four verbs: create, show stations, select, look at everything.
+
+import {
+  LngLatBounds, Map as LibreMap, setWorkerUrl, type GeoJSONSource, type MapMouseEvent,
+} from "maplibre-gl";
+import worker_url from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
+import type { MapConfig } from "../api/types";
+import { allMarks, isTextImage, PIXEL_RATIO, textImage } from "./images";
+import { MARK_LAYER, mapStyle, STATIONS } from "./style";
+
+setWorkerUrl(worker_url);
+
+const REDRAW_EVERY_MS = 300;
+const REACH_PX = 12; // a finger is not a needle
+const TEXT_IMAGES_KEPT = 600;
+
+export interface StationMap {
+  readonly show: (points: GeoJSON.FeatureCollection<GeoJSON.Point>) => void;
+  readonly showBasemap: (basemap: GeoJSON.FeatureCollection) => void;
+  readonly select: (id: number | null, at: readonly [number, number] | null) => void;
+  readonly zoomBy: (steps: number) => void;
+  readonly home: () => void;
+  readonly remove: () => void;
+}
+
+interface MapEvents {
+  readonly onChoose: (id: number) => void;
+  readonly onHover: (hover: { readonly id: number; readonly x: number; readonly y: number } | null) => void;
+  readonly onFailed: () => void;
+}
+
+/** Throws where WebGL cannot be had. */
+export function createMap(
+  container: HTMLElement,
+  config: MapConfig,
+  basemap: GeoJSON.FeatureCollection,
+  events: MapEvents,
+): StationMap {
+  const map = new LibreMap({
+    container,
+    style: mapStyle(config, basemap),
+    center: [config.center[0], config.center[1]],
+    zoom: config.zoom,
+    minZoom: 6,
+    maxZoom: 18,
+    attributionControl: config.tiles === null ? false : { compact: false },
+    dragRotate: false,
+    pitchWithRotate: false,
+    touchPitch: false,
+    fadeDuration: 0,
+  });
+  map.touchZoomRotate.disableRotation();
+  map.keyboard.disableRotation();
+  for (const [name, image] of allMarks()) map.addImage(name, image, { pixelRatio: PIXEL_RATIO });
+  map.setMissingStyleImageResolver((name) => {
+    const image = textImage(name);
+    if (image !== null && !map.hasImage(name)) map.addImage(name, image, { pixelRatio: PIXEL_RATIO });
+  });
+  map.on("webglcontextlost", events.onFailed);
+  followPointer(map, events);
+
+  const stations = throttled(map, (points) => {
+    forgetText(map);
+    map.getSource<GeoJSONSource>(STATIONS)?.setData(points);
+  });
+  let everywhere: LngLatBounds | null = null;
+  return {
+    show: (points) => {
+      everywhere = boundsOf(points);
+      stations(points);
+    },
+    showBasemap: (data) => whenReady(map, () => map.getSource<GeoJSONSource>("basemap")?.setData(data)),
+    select: (id, at) => {
+      whenReady(map, () => map.setFilter("selected-ring", ["==", ["get", "id"], id ?? -1]));
+      if (at !== null) bringIntoView(map, at);
+    },
+    zoomBy: (steps) => void map.zoomTo(map.getZoom() + steps),
+    home: () => {
+      if (everywhere !== null && !everywhere.isEmpty()) map.fitBounds(everywhere, { padding: 56, maxZoom: 14 });
+    },
+    remove: () => map.remove(),
+  };
+}
+
+function boundsOf(points: GeoJSON.FeatureCollection<GeoJSON.Point>): LngLatBounds {
+  const bounds = new LngLatBounds();
+  for (const { geometry } of points.features) {
+    const [longitude = 0, latitude = 0] = geometry.coordinates;
+    bounds.extend([longitude, latitude]);
+  }
+  return bounds;
+}
+
+function whenReady(map: LibreMap, act: () => void): void {
+  if (map.isStyleLoaded() || map.getSource(STATIONS) !== undefined) act();
+  else map.once("load", act);
+}
+
+type Points = GeoJSON.FeatureCollection<GeoJSON.Point>;
+
+/** Draw the newest points at once, then at most every REDRAW_EVERY_MS. */
+function throttled(map: LibreMap, draw: (points: Points) => void): (points: Points) => void {
+  let waiting: Points | null = null;
+  let timer: number | null = null;
+  const step = () => {
+    timer = null;
+    if (waiting === null) return;
+    const points = waiting;
+    waiting = null;
+    whenReady(map, () => draw(points));
+    timer = window.setTimeout(step, REDRAW_EVERY_MS);
+  };
+  map.on("remove", () => timer !== null && clearTimeout(timer));
+  return (points) => {
+    waiting = points;
+    if (timer === null) step();
+  };
+}
+
+/** Tags carry values, so old ones pile up; those still needed are simply drawn again. */
+function forgetText(map: LibreMap): void {
+  const text = map.listImages().filter(isTextImage);
+  if (text.length > TEXT_IMAGES_KEPT) for (const name of text) map.removeImage(name);
+}
+
+function bringIntoView(map: LibreMap, [longitude, latitude]: readonly [number, number]): void {
+  const { x, y } = map.project([longitude, latitude]);
+  const { clientWidth, clientHeight } = map.getContainer();
+  const edge = 60;
+  if (x > edge && y > edge && x < clientWidth - edge && y < clientHeight - edge) return;
+  map.easeTo({ center: [longitude, latitude] });
+}
+
+function followPointer(map: LibreMap, events: MapEvents): void {
+  const stationAt = ({ point }: MapMouseEvent, reach: number): number | null => {
+    if (map.getLayer(MARK_LAYER) === undefined) return null;
+    const found = map.queryRenderedFeatures(
+      [[point.x - reach, point.y - reach], [point.x + reach, point.y + reach]],
+      { layers: [MARK_LAYER, "tags-far", "tags-near"] },
+    );
+    const best = found.sort((a, b) => Number(b.properties["urgency"]) - Number(a.properties["urgency"]))[0];
+    return best === undefined ? null : Number(best.properties["id"]);
+  };
+  map.on("click", (event) => {
+    const id = stationAt(event, 2) ?? stationAt(event, REACH_PX);
+    if (id !== null) events.onChoose(id);
+  });
+  map.on("mousemove", (event) => {
+    const id = stationAt(event, 2);
+    map.getCanvas().style.cursor = id === null ? "" : "pointer";
+    events.onHover(id === null ? null : { id, x: event.point.x, y: event.point.y });
+  });
+  map.on("mouseout", () => events.onHover(null));
+}

@@ -1,0 +1,119 @@
+import { useEffect, useId, useState, type FormEvent } from "react";
+import { api, ApiError } from "../api/client";
+import type { Alarm, AlarmDetail, Station } from "../api/types";
+import { figureWithUnit, isFlag } from "../domain/quantities";
+import { alarmState } from "../domain/states";
+import { useSpeech } from "../i18n/language";
+import { alarmWord } from "../i18n/words";
+import { AlarmFlags, AlarmTimes } from "./AlarmList";
+import { StateMark } from "./StateMark";
+import { Timeline } from "./Timeline";
+
+interface AlarmCardProps {
+  readonly alarm: Alarm;
+  readonly station: Station;
+  readonly may_acknowledge: boolean;
+}
+
+export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
+  const { t } = useSpeech();
+  const { detail, has_failed } = useAlarmDetail(alarm);
+  const is_open = alarm.state === "active" && alarm.acknowledged_at === null;
+  const has_peak = alarm.peak_value !== null && alarm.rule_kind === "stages" && !isFlag(station.main);
+  return (
+    <section className="card" data-level={alarm.level} data-state={alarm.state} data-open={is_open}>
+      <h3 className="card-title">
+        <StateMark state={alarmState(alarm)} size={24} />
+        {alarmWord(t, alarm, station.kind)}
+        {is_open && <span className="badge-open">{t.unacknowledged}</span>}
+      </h3>
+      <p className="card-times">
+        <AlarmTimes alarm={alarm} />
+        {has_peak && alarm.peak_value !== null && <span>{t.alarm_peak(figureWithUnit(station.main, alarm.peak_value))}</span>}
+      </p>
+      <AlarmFlags alarm={alarm} />
+      {alarm.acknowledge_comment !== null && alarm.acknowledge_comment !== "" && (
+        <blockquote className="card-comment">{alarm.acknowledge_comment}</blockquote>
+      )}
+      {is_open && may_acknowledge && <AcknowledgeForm alarm={alarm} />}
+      {has_failed && <p className="card-failed" role="status">{t.told_failed}</p>}
+      {detail !== null && <Timeline alarm={alarm} detail={detail} station={station} />}
+    </section>
+  );
+}
+
+type Sending = "idle" | "sending" | "accepted" | "failed" | "forbidden";
+
+const GIVE_UP_MS = 10_000;
+
+function AcknowledgeForm({ alarm }: { readonly alarm: Alarm }) {
+  const { t } = useSpeech();
+  const [sending, setSending] = useState<Sending>("idle");
+  const field = useId();
+
+  // Accepted is not done: if the alarm has not changed by then, the button comes back.
+  useEffect(() => {
+    if (sending !== "accepted") return;
+    const timer = setTimeout(() => setSending("failed"), GIVE_UP_MS);
+    return () => clearTimeout(timer);
+  }, [sending]);
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const comment = String(new FormData(event.currentTarget).get("comment") ?? "").trim();
+    setSending("sending");
+    try {
+      await api.acknowledge(alarm.id, comment);
+      setSending("accepted");
+    } catch (cause) {
+      setSending(cause instanceof ApiError && cause.status === 403 ? "forbidden" : "failed");
+    }
+  }
+
+  const is_busy = sending === "sending" || sending === "accepted";
+  return (
+    <form className="acknowledge" onSubmit={(event) => void submit(event)}>
+      <label htmlFor={field}>{t.acknowledge_comment}</label>
+      <input id={field} name="comment" maxLength={500} autoComplete="off" placeholder={t.acknowledge_comment_hint} />
+      <button type="submit" className="button button-strong" data-testid="acknowledge" disabled={is_busy}>
+        {sending === "sending" ? t.acknowledge_sending : t.acknowledge}
+      </button>
+      <p role="status" className="acknowledge-note" data-failed={sending === "failed" || sending === "forbidden"}>
+        {sending === "accepted" && t.acknowledge_waiting}
+        {sending === "failed" && t.acknowledge_failed}
+        {sending === "forbidden" && t.acknowledge_forbidden}
+      </p>
+    </form>
+  );
+}
+
+const ASK_AGAIN_MS = 4000;
+
+/** The record of an alarm: asked anew when the alarm changes and while a delivery is on its way. */
+function useAlarmDetail(alarm: Alarm) {
+  const [detail, setDetail] = useState<AlarmDetail | null>(null);
+  const [has_failed, setFailed] = useState(false);
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    const stop = new AbortController();
+    let timer = 0;
+    api.alarm(alarm.id, stop.signal).then(
+      (found) => {
+        setDetail(found);
+        setFailed(false);
+        const is_settled = found.deliveries.length > 0 && found.deliveries.every(({ state }) => state === "sent" || state === "failed");
+        if (!is_settled && found.state === "active") timer = window.setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
+      },
+      () => {
+        if (stop.signal.aborted) return;
+        setFailed(true);
+        timer = window.setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
+      },
+    );
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [alarm.id, alarm.changed_at, alarm.acknowledged_at, alarm.state, alarm.level, round]);
+  return { detail, has_failed };
+}

@@ -1,0 +1,128 @@
+import { memo, useMemo } from "react";
+import type { Alarm, Station } from "../api/types";
+import { groupAlarms } from "../domain/order";
+import { figureWithUnit, isFlag } from "../domain/quantities";
+import { alarmState } from "../domain/states";
+import { duration, MINUTE, timeOrDate } from "../domain/time";
+import { useSpeech } from "../i18n/language";
+import { alarmWord, placeName } from "../i18n/words";
+import { useLive, useNow } from "../live/store";
+import { StateMark } from "./StateMark";
+
+interface AlarmListProps {
+  readonly selected: number | null;
+  readonly is_stale: boolean;
+  readonly onChoose: (station: number) => void;
+}
+
+export function AlarmList({ selected, is_stale, onChoose }: AlarmListProps) {
+  const { t } = useSpeech();
+  const { alarms } = useLive();
+  const groups = useMemo(() => groupAlarms(alarms.values()), [alarms]);
+  const is_empty = groups.unacknowledged.length + groups.acknowledged.length === 0;
+  const group = (title: string, some: readonly Alarm[], name: string) =>
+    some.length > 0 && (
+      <section className={`alarm-group alarm-group-${name}`} aria-label={title}>
+        <h3>{title} <span className="count">{some.length}</span></h3>
+        <ul>
+          {some.map((alarm) => (
+            <AlarmRow key={alarm.id} alarm={alarm} is_selected={alarm.device === selected} onChoose={onChoose} />
+          ))}
+        </ul>
+      </section>
+    );
+  return (
+    <section className="alarms" id="alarms" tabIndex={-1} aria-labelledby="alarms-title">
+      <h2 id="alarms-title">
+        {t.alarms}
+        {groups.unacknowledged.length > 0 && (
+          <span className="badge-open">{t.alarms_open(groups.unacknowledged.length)}</span>
+        )}
+      </h2>
+      <div className="alarms-body">
+        {is_empty && <p className="alarms-none">{is_stale ? t.alarms_none_stale : t.alarms_none}</p>}
+        {group(t.alarms_unacknowledged, groups.unacknowledged, "open")}
+        {group(t.alarms_acknowledged, groups.acknowledged, "known")}
+        {group(t.alarms_cleared, groups.cleared, "cleared")}
+      </div>
+    </section>
+  );
+}
+
+interface AlarmRowProps {
+  readonly alarm: Alarm;
+  readonly is_selected: boolean;
+  readonly onChoose: (station: number) => void;
+}
+
+const AlarmRow = memo(function AlarmRow({ alarm, is_selected, onChoose }: AlarmRowProps) {
+  const { t, language } = useSpeech();
+  const { stations } = useLive();
+  const station = stations.get(alarm.device);
+  const value = alarmValue(alarm, station);
+  return (
+    <li>
+      <button
+        type="button"
+        className="alarm"
+        data-testid={`alarm-${alarm.id}`}
+        data-level={alarm.level}
+        data-state={alarm.state}
+        data-acknowledged={alarm.acknowledged_at !== null}
+        aria-current={is_selected}
+        onClick={() => onChoose(alarm.device)}
+      >
+        <StateMark state={alarmState(alarm)} size={30} />
+        <span className="alarm-main">
+          <span className="alarm-place">{placeName({ ...alarm, name: alarm.device_name }, language)}</span>
+          <span className="alarm-line">
+            <span className="alarm-stage">{alarmWord(t, alarm, station?.kind)}</span>
+            {value !== null && <span className="figure">{value}</span>}
+          </span>
+          <AlarmTimes alarm={alarm} />
+          <AlarmFlags alarm={alarm} />
+        </span>
+      </button>
+    </li>
+  );
+});
+
+function alarmValue(alarm: Alarm, station: Station | undefined): string | null {
+  const quantity = station?.main ?? null;
+  if (alarm.value === null || alarm.rule_kind === "silence" || isFlag(quantity)) return null;
+  if (alarm.rule_kind === "event") return null;
+  return figureWithUnit(quantity, alarm.value);
+}
+
+export function AlarmTimes({ alarm }: { readonly alarm: Alarm }) {
+  const { t } = useSpeech();
+  const now = useNow(MINUTE);
+  const until = alarm.cleared_at ?? now;
+  return (
+    <span className="alarm-times">
+      {t.alarm_opened(timeOrDate(alarm.opened_at, now), duration(Math.max(until - alarm.opened_at, MINUTE), t))}
+      {alarm.cleared_at !== null && `　${t.alarm_cleared(timeOrDate(alarm.cleared_at, now))}`}
+    </span>
+  );
+}
+
+export function AlarmFlags({ alarm }: { readonly alarm: Alarm }) {
+  const { t } = useSpeech();
+  const now = useNow(MINUTE);
+  return (
+    <span className="flags">
+      {alarm.is_exercise && <span className="flag flag-exercise">{t.exercise}</span>}
+      <span className={alarm.is_verified ? "flag" : "flag flag-doubt"}>
+        {alarm.is_verified ? t.verified : t.unverified}
+      </span>
+      {alarm.is_historic && <span className="flag">{t.historic}</span>}
+      {alarm.acknowledged_at !== null && (
+        <span className="flag flag-known">
+          {alarm.acknowledged_by === null
+            ? t.acknowledged_when(timeOrDate(alarm.acknowledged_at, now))
+            : t.acknowledged_by(alarm.acknowledged_by, timeOrDate(alarm.acknowledged_at, now))}
+        </span>
+      )}
+    </span>
+  );
+}

@@ -1,0 +1,63 @@
+import { useEffect, useMemo, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import type { Course } from "../domain/course";
+import { chartOptions, yRange, type ChartWords } from "./chart";
+import { stagesOf } from "../domain/stages";
+import { figureWithUnit } from "../domain/quantities";
+import { useSpeech } from "../i18n/language";
+import { stageWord } from "../i18n/words";
+
+interface CourseChartProps {
+  readonly course: Course;
+  readonly span_ms: number;
+  readonly now: number;
+  readonly kind: string;
+  readonly quantity: string;
+  readonly name: string;
+  readonly thresholds: Readonly<Record<string, number>>;
+}
+
+const HEIGHT = 250;
+
+export function CourseChart(props: CourseChartProps) {
+  const { course, span_ms, now, kind, quantity, name, thresholds } = props;
+  const { t } = useSpeech();
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const stages = useMemo(() => stagesOf(thresholds, quantity, (stage) => stageWord(t, stage, kind)), [thresholds, quantity, kind, t]);
+  const words = useMemo<ChartWords>(() => ({ stages, quantity }), [stages, quantity]);
+
+  useEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const created = new uPlot(chartOptions(element.clientWidth, HEIGHT, words), [[], [], []], element);
+    plot.current = created;
+    const watcher = new ResizeObserver(() => created.setSize({ width: element.clientWidth, height: HEIGHT }));
+    watcher.observe(element);
+    return () => {
+      watcher.disconnect();
+      created.destroy();
+      plot.current = null;
+    };
+  }, [words]);
+
+  useEffect(() => {
+    const drawn = plot.current;
+    if (drawn === null) return;
+    const range = yRange(course, stages);
+    const kept = course.suspect.map((value) => (value === null ? null : Math.min(range.high, Math.max(range.low, value))));
+    drawn.batch(() => {
+      drawn.setData([course.at_s, course.line, kept], false);
+      drawn.setScale("x", { min: (now - span_ms) / 1000, max: (now + span_ms * 0.02) / 1000 });
+      drawn.setScale("y", { min: range.low, max: range.high });
+    });
+  }, [course, span_ms, now, stages, words]);
+
+  const word = (value: number | null) => (value === null ? "—" : figureWithUnit(null, value));
+  return (
+    <div role="img" aria-label={t.chart_summary(name, word(course.low), word(course.high), word(course.last))}>
+      <div ref={box} className="chart-box" aria-hidden="true" />
+    </div>
+  );
+}

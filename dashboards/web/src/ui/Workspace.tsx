@@ -1,0 +1,164 @@
+// The page of somebody who is signed in: alarms and stations, map or table, one open station.
+
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { api } from "../api/client";
+import type { MapConfig, Me } from "../api/types";
+import { NO_FILTER, passes, sortStations, type Filter } from "../domain/order";
+import { useSpeech } from "../i18n/language";
+import { useFeed, useLive, useReadLive } from "../live/store";
+import { AlarmList } from "./AlarmList";
+import { Announcer } from "./Announcer";
+import { FaultBar } from "./FaultBar";
+import { Header } from "./Header";
+import { MapView } from "./MapView";
+import { StateFilter } from "./StateFilter";
+import { StationList } from "./StationList";
+import { StationPanel } from "./StationPanel";
+import { StationTable } from "./StationTable";
+import { useSelection } from "./useSelection";
+
+type Tab = "alarms" | "map" | "stations"; // on narrow screens, one at a time
+type View = "map" | "table"; // of the middle on wide ones
+
+interface WorkspaceProps {
+  readonly me: Me;
+  readonly onLeft: () => void;
+}
+
+export function Workspace({ me, onLeft }: WorkspaceProps) {
+  const { t, language } = useSpeech();
+  const live = useLive();
+  const feed = useFeed();
+  const config = useMapConfig();
+  const [filter, setFilter] = useState<Filter>(NO_FILTER);
+  const [tab, setTab] = useState<Tab>("alarms");
+  const [view, setView] = useState<View>("map");
+  const [has_map, setHasMap] = useState(true);
+  const [name, choose] = useSelection();
+
+  const sorted = useMemo(() => sortStations(live.stations.values()), [live.stations]);
+  const shown = useMemo(() => sorted.filter((station) => passes(station, filter)), [sorted, filter]);
+  const selected = useMemo(() => sorted.find((station) => station.name === name) ?? null, [sorted, name]);
+  const opener = useRef<HTMLElement | null>(null);
+  const open_alarms = useMemo(
+    () => [...live.alarms.values()].filter((a) => a.state === "active" && a.acknowledged_at === null).length,
+    [live.alarms],
+  );
+
+  // The store is asked at the time of the click, so that the callback never changes and a new
+  // value redraws one row, not two thousand.
+  const read = useReadLive();
+  const open = useCallback(
+    (id: number) => {
+      const station = read().stations.get(id);
+      if (station === undefined) return;
+      opener.current = document.activeElement instanceof HTMLElement ? document.activeElement : null;
+      choose(station.name);
+    },
+    [choose, read],
+  );
+  const close = useCallback(() => {
+    choose(null);
+    opener.current?.focus();
+  }, [choose]);
+  const mapFailed = useCallback(() => setHasMap(false), []);
+  const is_table = view === "table" || !has_map;
+
+  return (
+    <div className="workspace" data-tab={tab} data-feed={feed.kind} data-panel={selected !== null}>
+      <nav className="skip">
+        <a href="#alarms" onClick={() => setTab("alarms")}>{t.skip_to_alarms}</a>
+        <a href="#stations" onClick={() => setTab("stations")}>{t.skip_to_stations}</a>
+      </nav>
+      <Announcer />
+      <Header
+        me={me} feed={feed} open_alarms={open_alarms} onLeft={onLeft}
+        city={(language === "en" ? config?.city_en : config?.city) || undefined}
+      />
+      <FaultBar feed={feed} />
+      <main className="body">
+        <div className="side">
+          <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} onChoose={open} />
+          <StationList
+            stations={shown} all={sorted.length} selected={selected?.id ?? null}
+            text={filter.text} onText={(text) => setFilter({ ...filter, text })} onChoose={open}
+          />
+        </div>
+        <div className="middle">
+          <div className="toolbar">
+            <StateFilter stations={sorted} shown={shown.length} filter={filter} onFilter={setFilter} />
+            <ViewSwitch view={is_table ? "table" : "map"} has_map={has_map} onView={setView} />
+          </div>
+          {!has_map && <p className="map-failed" role="status">{t.map_failed}</p>}
+          {is_table && <StationTable stations={shown} selected={selected?.id ?? null} onChoose={open} />}
+          {has_map && config !== null && (
+            <MapView
+              config={config} stations={shown} selected={selected} is_hidden={is_table}
+              onChoose={open} onFailed={mapFailed}
+            />
+          )}
+        </div>
+        {selected !== null && <StationPanel key={selected.id} station={selected} me={me} onClose={close} />}
+      </main>
+      <Tabs tab={tab} open_alarms={open_alarms} onTab={setTab} />
+    </div>
+  );
+}
+
+const NO_MAP: MapConfig = { center: [130.3, 31.81], zoom: 10.5, tiles: null, attribution: null };
+
+function useMapConfig(): MapConfig | null {
+  const [config, setConfig] = useState<MapConfig | null>(null);
+  useEffect(() => {
+    let is_over = false;
+    api.map().then(
+      (found) => is_over || setConfig(found),
+      () => is_over || setConfig(NO_MAP),
+    );
+    return () => {
+      is_over = true;
+    };
+  }, []);
+  return config;
+}
+
+interface ViewSwitchProps {
+  readonly view: View;
+  readonly has_map: boolean;
+  readonly onView: (view: View) => void;
+}
+
+function ViewSwitch({ view, has_map, onView }: ViewSwitchProps) {
+  const { t } = useSpeech();
+  return (
+    <div className="switch view-switch" role="group" aria-label={t.view_switch}>
+      <button type="button" aria-pressed={view === "map"} disabled={!has_map} data-testid="view-map" onClick={() => onView("map")}>
+        {t.view_map}
+      </button>
+      <button type="button" aria-pressed={view === "table"} data-testid="view-table" onClick={() => onView("table")}>
+        {t.view_table}
+      </button>
+    </div>
+  );
+}
+
+interface TabsProps {
+  readonly tab: Tab;
+  readonly open_alarms: number;
+  readonly onTab: (tab: Tab) => void;
+}
+
+function Tabs({ tab, open_alarms, onTab }: TabsProps) {
+  const { t } = useSpeech();
+  const words: Record<Tab, string> = { alarms: t.alarms, map: t.view_map, stations: t.view_stations };
+  return (
+    <nav className="tabs" aria-label={t.view_switch}>
+      {(["alarms", "map", "stations"] as const).map((one) => (
+        <button key={one} type="button" aria-current={tab === one} data-testid={`tab-${one}`} onClick={() => onTab(one)}>
+          {words[one]}
+          {one === "alarms" && open_alarms > 0 && <span className="badge-count">{open_alarms}</span>}
+        </button>
+      ))}
+    </nav>
+  );
+}

@@ -1,0 +1,164 @@
+// How a course is drawn with uPlot: axes in Japanese time, stage bands and lines behind, suspect
+// points as crosses.
+
+import uPlot from "uplot";
+import type { Course } from "../domain/course";
+import { unitOf } from "../domain/quantities";
+import type { StageLine } from "../domain/stages";
+import { hourMinute, monthDay } from "../domain/time";
+
+export interface ChartWords {
+  readonly stages: readonly StageLine[];
+  readonly quantity: string;
+}
+
+const INK = "#42545c";
+const GRID = "#e3e9ea";
+const LINE = "#00667a";
+const SUSPECT = "#8a3b00";
+const FONT = '12px "Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
+
+/** From the lowest good value to the next stage above the highest, with air; never a flat sliver. */
+export function yRange(course: Course, stages: readonly StageLine[]): { low: number; high: number } {
+  const low = course.low ?? 0;
+  const high = course.high ?? 1;
+  const above = stages.find(({ value }) => value > high)?.value ?? high;
+  const span = Math.max(above - low, 0.1 * Math.max(Math.abs(high), 1));
+  return { low: low - 0.08 * span, high: Math.max(above, low + span) + 0.12 * span };
+}
+
+export function chartOptions(width: number, height: number, words: ChartWords): uPlot.Options {
+  return {
+    width,
+    height,
+    tzDate: (at_s) => uPlot.tzDate(new Date(at_s * 1000), "Asia/Tokyo"),
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
+    padding: [8, 8, 0, 0],
+    scales: { x: { time: true, auto: false }, y: { auto: false } },
+    axes: [
+      { stroke: INK, font: FONT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 28, space: 58, values: (_, at) => at.map(timeWord) },
+      { stroke: INK, font: FONT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 48 },
+    ],
+    series: [
+      {},
+      { stroke: LINE, width: 2, spanGaps: false, points: { show: isSparse, size: 5, fill: LINE } },
+      { stroke: SUSPECT, width: 0, paths: () => null, points: { show: drawCrosses } },
+    ],
+    hooks: { drawAxes: [(plot) => drawStages(plot, words.stages)], setCursor: [(plot) => showReading(plot, words)] },
+    plugins: [],
+  };
+}
+
+function timeWord(at_s: number): string {
+  const word = hourMinute(at_s * 1000);
+  return word === "00:00" ? monthDay(at_s * 1000) : word;
+}
+
+/** Points are drawn where there are few of them, so that a rare reporter is not an empty chart. */
+function isSparse(plot: uPlot): boolean {
+  return plot.data[0].length < 80;
+}
+
+function drawCrosses(plot: uPlot, series: number): boolean {
+  const { ctx } = plot;
+  const arm = 4 * devicePixelRatio;
+  ctx.save();
+  ctx.strokeStyle = SUSPECT;
+  ctx.lineWidth = 2 * devicePixelRatio;
+  ctx.beginPath();
+  plot.data[series]?.forEach((value, row) => {
+    const at = plot.data[0][row];
+    if (value == null || at === undefined) return;
+    const x = plot.valToPos(at, "x", true);
+    const y = plot.valToPos(value, "y", true);
+    ctx.moveTo(x - arm, y - arm);
+    ctx.lineTo(x + arm, y + arm);
+    ctx.moveTo(x + arm, y - arm);
+    ctx.lineTo(x - arm, y + arm);
+  });
+  ctx.stroke();
+  ctx.restore();
+  return false;
+}
+
+function drawStages(plot: uPlot, stages: readonly StageLine[]): void {
+  const { ctx } = plot;
+  const { left, top, width, height } = plot.bbox;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  stages.forEach((stage, index) => {
+    const y = plot.valToPos(stage.value, "y", true);
+    const above = stages[index + 1];
+    const y_above = above === undefined ? top : plot.valToPos(above.value, "y", true);
+    ctx.globalAlpha = stage.fill === "#ffffff" ? 0 : 0.1;
+    ctx.fillStyle = stage.fill;
+    ctx.fillRect(left, y_above, width, y - y_above);
+    ctx.globalAlpha = 1;
+    stageLine(ctx, left, width, y, stage);
+  });
+  ctx.restore();
+  for (const stage of stages) stageLabel(plot, stage);
+}
+
+function stageLine(ctx: CanvasRenderingContext2D, left: number, width: number, y: number, stage: StageLine): void {
+  const one = devicePixelRatio;
+  ctx.lineWidth = 3 * one;
+  ctx.strokeStyle = "rgba(27, 42, 48, .55)";
+  line(ctx, left, width, y);
+  ctx.lineWidth = 1.8 * one;
+  ctx.strokeStyle = stage.fill;
+  line(ctx, left, width, y);
+}
+
+function line(ctx: CanvasRenderingContext2D, left: number, width: number, y: number): void {
+  ctx.beginPath();
+  ctx.moveTo(left, y);
+  ctx.lineTo(left + width, y);
+  ctx.stroke();
+}
+
+function stageLabel(plot: uPlot, stage: StageLine): void {
+  const { ctx } = plot;
+  const { left, top, height } = plot.bbox;
+  const y = plot.valToPos(stage.value, "y", true);
+  if (y < top || y > top + height) return;
+  const one = devicePixelRatio;
+  ctx.save();
+  ctx.font = FONT.replace("12px", `600 ${11 * one}px`);
+  const text = `${stage.word} ${stage.value.toFixed(2)}`;
+  const width = ctx.measureText(text).width + 10 * one;
+  const box_top = Math.max(top, y - 17 * one);
+  ctx.beginPath();
+  ctx.roundRect(left + 4 * one, box_top, width, 16 * one, 3 * one);
+  ctx.fillStyle = stage.fill;
+  ctx.fill();
+  ctx.strokeStyle = "rgba(27, 42, 48, .55)";
+  ctx.lineWidth = one;
+  ctx.stroke();
+  ctx.fillStyle = stage.ink;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "middle";
+  ctx.fillText(text, left + 9 * one, box_top + 8.5 * one);
+  ctx.restore();
+}
+
+/** The reading under the pointer, as words above the chart. */
+function showReading(plot: uPlot, { quantity }: ChartWords): void {
+  const row = plot.cursor.idx ?? null;
+  const at = row === null ? undefined : plot.data[0][row];
+  const value = row === null ? undefined : (plot.data[1]?.[row] ?? plot.data[2]?.[row]);
+  let bubble = plot.over.querySelector<HTMLElement>(".chart-reading");
+  if (bubble === null) {
+    bubble = document.createElement("div");
+    bubble.className = "chart-reading";
+    plot.over.append(bubble);
+  }
+  bubble.hidden = at === undefined || value == null;
+  if (at === undefined || value == null) return;
+  bubble.textContent = `${monthDay(at * 1000)} ${hourMinute(at * 1000)}　${value.toFixed(2)} ${unitOf(quantity)}`;
+  bubble.style.left = plot.valToPos(at, "x") > plot.over.clientWidth / 2 ? "4px" : "auto";
+  bubble.style.right = plot.valToPos(at, "x") > plot.over.clientWidth / 2 ? "auto" : "4px";
+}

@@ -208,7 +208,7 @@ class Live:
                 position = follower.head()
             except JournalDamaged as damaged:
                 self._trouble(f"journal.{lane}", str(damaged))
-                position = damaged.resume or follower.head()
+                position = damaged.resume_after or follower.head()
             except OSError as error:
                 self._trouble(f"journal.{lane}", str(error))
             if entries:

@@ -1,0 +1,56 @@
+"""Figures for Prometheus, in its text format, from status files and our own counters.
+
+Every number of a status file becomes ``satomori_{process}_{path}``; a level of the file that names
+lanes becomes the label ``lane``. Refuses to know what the figures mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from dashboards.processes import Clock, Status
+from devices.frames import Lane
+
+_NOT_IN_NAME: Final = re.compile(r"[^a-z0-9_]+")
+_LANES: Final = frozenset(lane.value for lane in Lane)
+Sample = tuple[str, tuple[tuple[str, str], ...], float]
+
+
+def metrics_text(statuses: Mapping[str, Status], seen: Clock) -> str:
+    """All figures, one line each, grouped by name as the format wants it."""
+    samples = list(_clock_samples(seen))
+    for process, status in statuses.items():
+        samples += _samples(f"satomori_{process}", status.fields, ())
+    lines: list[str] = []
+    last = ""
+    for name, labels, value in sorted(samples):
+        if name != last:
+            lines.append(f"# TYPE {name} untyped")
+            last = name
+        lines.append(f"{name}{_labels(labels)} {value!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _clock_samples(seen: Clock) -> Iterator[Sample]:
+    yield "satomori_broker_up", (), float(seen.broker == "up")
+    for process, report in seen.processes.items():
+        yield "satomori_process_up", (("process", process),), float(report.state == "up")
+
+
+def _samples(
+    name: str, fields: Mapping[str, Any], labels: tuple[tuple[str, str], ...]
+) -> Iterator[Sample]:
+    for key, value in fields.items():
+        is_lane = key in _LANES
+        deeper = (*labels, ("lane", key)) if is_lane else labels
+        path = name if is_lane else f"{name}_{_NOT_IN_NAME.sub('_', key.lower())}"
+        if isinstance(value, Mapping):
+            yield from _samples(path, value, deeper)
+        elif isinstance(value, (bool, int, float)):
+            yield path, deeper, float(value)
+
+
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    return "{" + ",".join(f'{key}="{value}"' for key, value in labels) + "}" if labels else ""

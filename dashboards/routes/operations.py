@@ -1,0 +1,91 @@
+"""For those who run it: health, readiness, metrics; and what the map opens with."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
+
+from dashboards.metrics import metrics_text
+from dashboards.parts import WithParts, WithVisitor
+from dashboards.processes import Clock
+
+router = APIRouter()
+
+_EMPTY_MAP: Final[dict[str, Any]] = {"type": "FeatureCollection", "features": []}
+
+
+class Health(BaseModel):
+    """The web process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether everything between field and page works; ``reasons`` says what does not."""
+
+    is_ready: bool
+    reasons: list[str]
+
+
+class MapStart(BaseModel):
+    """Where the map opens; ``center`` is (longitude, latitude), ``tiles`` an XYZ template."""
+
+    center: tuple[float, float]
+    zoom: float
+    tiles: str | None
+    attribution: str | None
+
+
+@router.get("/api/health")
+async def health() -> Health:
+    """200 while the web process answers."""
+    return Health()
+
+
+@router.get("/api/ready", responses={503: {"model": Readiness}})
+async def ready(response: Response, parts: WithParts) -> Readiness:
+    """200 when data comes in, alarms are raised and readings are stored; else 503 and why."""
+    seen = parts.live.clock()
+    reasons = [
+        f"{name} is {report.state}"
+        for name, report in seen.processes.items()
+        if report.state != "up"
+    ]
+    reasons += [] if seen.broker == "up" else ["broker is down"]
+    reasons += [f"{name}: {reason}" for name, reason in parts.live.troubles.items()]
+    response.status_code = 503 if reasons else 200
+    return Readiness(is_ready=not reasons, reasons=reasons)
+
+
+@router.get("/api/clock")
+async def clock(_visitor: WithVisitor, parts: WithParts) -> Clock:
+    """The state of the processes and the broker, as the ``clock`` event sends it."""
+    return parts.live.clock()
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(_visitor: WithVisitor, parts: WithParts) -> PlainTextResponse:
+    """Figures for Prometheus; scrape with an access token (``Authorization: Bearer``)."""
+    text = metrics_text(parts.live.statuses, parts.live.clock())
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+@router.get("/api/basemap")
+def basemap(parts: WithParts) -> dict[str, Any]:
+    """City outline, rivers and roads as GeoJSON, drawn beneath or instead of tiles."""
+    return dict(parts.basemap()) if parts.basemap else _EMPTY_MAP
+
+
+@router.get("/api/map")
+async def map_start(_visitor: WithVisitor, parts: WithParts) -> MapStart:
+    """Where the map opens and which tiles it may load."""
+    view = parts.map_view
+    return MapStart(
+        center=view.center,
+        zoom=view.zoom,
+        tiles=view.tiles or None,
+        attribution=view.attribution or None,
+    )

@@ -66,7 +66,8 @@ class Readings:
     @property
     def is_suspect(self) -> NDArray[np.bool_]:
         """Mask of the rows that must not lead to a verified alarm."""
-        return (self.quality & np.uint8(SUSPECT)) != 0
+        mask: NDArray[np.bool_] = (self.quality & np.uint8(SUSPECT)) != 0
+        return mask
 
 
 def no_readings() -> Readings:

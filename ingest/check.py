@@ -114,9 +114,10 @@ class Checker:
     def check(self, readings: Readings) -> Readings:
         """The same readings with RANGE and SPIKE added to their quality, state advanced.
 
-        Every series must be defined; rows of a series count as arrived in their order.
+        Rows of a series count as arrived in their order; one that is not defined has no limits.
         """
         series, value = readings.series, readings.value
+        self._grow(int(series.max(initial=-1)) + 1)
         is_outside = (value < self._low[series]) | (value > self._high[series])
         quality = readings.quality | np.where(is_outside, _RANGE, np.uint8(0))
         rows = np.flatnonzero(np.isfinite(self._step[series]))

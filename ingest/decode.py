@@ -40,14 +40,16 @@ class Status:
 class Decoded:
     """What a batch of messages gave, in order of arrival.
 
-    One row a sample: ``message`` index of its message, ``device``, ``sequence`` and ``boot`` (or
-    NOT_GIVEN), ``own_time`` the device's time (NO_TIME where absent or impossible).
+    One row a sample: ``message`` index of its message, ``publisher`` (device or gateway),
+    ``device``, ``sequence`` and ``boot`` (or NOT_GIVEN), ``own_time`` the device's time (NO_TIME
+    where absent or impossible).
     One row a value: ``owner`` its device, ``quantity`` code, ``measured_at``, ``received_at``,
     ``value``, ``quality`` (CLOCK or GOOD).
     A message has samples, a status, or a rejection; a gateway's may have samples and a rejection.
     """
 
     message: Int32s
+    publisher: Int32s
     device: Int32s
     sequence: Int64s
     boot: Int64s
@@ -94,7 +96,8 @@ class Decoder:
         rejected += [(int(rows[index]), found) for index, found in batch.rejected]
         remarks = [(int(codes[rows[index]]), remark) for index, remark in batch.remarks]
         message = rows[batch.message]
-        device = codes[message].astype(np.int32)
+        publisher = codes[message].astype(np.int32)
+        device = publisher.copy()
         self._find_carried(batch.device, message, device, rejected)
         placed = place_in_time(batch.measured_at, received_at[message])
         remarks += _clock_remarks(batch, placed, device)
@@ -104,6 +107,7 @@ class Decoder:
         of = batch.sample[values]
         return Decoded(
             message=message[samples],
+            publisher=publisher[samples],
             device=device[samples],
             sequence=batch.sequence[samples],
             boot=batch.boot[samples],

@@ -254,7 +254,7 @@ class Consumer:
             return FIRST_PAUSE_S
         if isinstance(error, Refused) or _TAKEN_OVER in str(error):
             return REFUSED_PAUSE_S * (0.5 + self._jitter())
-        pause_s = min(FIRST_PAUSE_S * 2 ** min(tries - 1, 16), LONGEST_PAUSE_S)
+        pause_s = min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 16), LONGEST_PAUSE_S)
         return pause_s * (0.5 + self._jitter())
 
     @staticmethod

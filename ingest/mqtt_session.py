@@ -8,7 +8,7 @@ has said nothing for a whole one is taken for dead.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -157,11 +157,8 @@ class Session(asyncio.Protocol):
             return
         before = len(self.publishes)
         try:
-            controls = self._parser.feed(data, self.publishes)
-            for control in controls:
+            for control in self._parser.feed(data, self.publishes):
                 self._heed(control)
-            if len(self.publishes) > before and not self._is_greeted:
-                raise ProtocolError("PUBLISH before CONNACK")
         except (ProtocolError, Refused, ConnectionEnded) as error:
             self.abort(error)
         self._listener.gathered(self, len(self.publishes) - before, len(data))
@@ -233,6 +230,3 @@ class Session(asyncio.Protocol):
         if self._is_greeted:
             self.write(mqtt_frames.pingreq())
         self._alarm = self._loop.call_later(self._keep_alive_s / 2, self._watch)
-
-
-SessionFactory = Callable[[], Session]

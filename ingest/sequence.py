@@ -63,8 +63,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
 class SequenceTracker:
     """Numbers of all devices that send any."""
 
-    def __init__(self, numberings: Iterable[tuple[int, Numbering]] = ()) -> None:
-        self._numberings: dict[int, Numbering] = dict(numberings)
+    def __init__(self) -> None:
+        self._numberings: dict[int, Numbering] = {}
 
     def follow(
         self,
@@ -101,6 +101,10 @@ class SequenceTracker:
             return None
         boot = None if known.boot == NOT_GIVEN else known.boot
         return Acknowledgement(known.highest, tuple(known.missing[:MAX_TOLD]), boot, name)
+
+    def restore(self, numberings: Iterable[tuple[int, Numbering]]) -> None:
+        """Remember what a snapshot says."""
+        self._numberings = dict(numberings)
 
     def state(self) -> list[tuple[int, Numbering]]:
         """All that is remembered; a copy."""

@@ -1,0 +1,305 @@
+"""The way of a batch of messages through one lane, from bytes to journal frames.
+
+    messages ─▶ leave out what is journaled already ─▶ decode ─▶ check ─▶ number ─▶ frames
+
+Deterministic and without input or output, except that a quantity that a device sends for the first
+time is given a series (`AddSeries`). Refuses to know sockets, the journal's files and clocks.
+Everything that this state knows can be had again from a snapshot and the frames after it
+(`absorb`). Not for two threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.frames import (
+    Frame,
+    ReadingsFrame,
+    Receipts,
+    RejectedFrame,
+    RevisionFrame,
+    SequenceGapFrame,
+    SeriesDefinition,
+    SeriesFrame,
+    StatusFrame,
+)
+from devices.outcomes import Rejected, Remark
+from devices.payload import NO_TIME, NOT_GIVEN
+from devices.readings import Int64s, Quality, Readings
+from devices.registry import RegistrySnapshot
+from ingest.check import Checker
+from ingest.decode import Decoded, Decoder
+from ingest.receipts import ReceiptBook, payload_hashes
+from ingest.sequence import SequenceTracker
+
+AddSeries = Callable[[Collection[tuple[int, str]]], tuple[SeriesDefinition, ...]]
+"""Give (device id, quantity) pairs a series; returns the definitions of all of them."""
+
+RESUBMISSION: Final = "resubmission/"
+"""Connection name of a message taken out of quarantine, before the number of its row."""
+
+_DEFINITIONS_A_FRAME: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Messages of one connection in the order in which they came, as columns.
+
+    ``packet_id`` uint16 (0 for QoS 0), ``redelivered`` the indices of those flagged DUP,
+    ``received_at`` int64 ms UTC.
+    """
+
+    connection: str
+    topics: Sequence[bytes]
+    payloads: Sequence[bytes]
+    packet_id: NDArray[np.uint16]
+    redelivered: Sequence[int]
+    received_at: Int64s
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a batch, to be counted and shown; ``numbered`` are (publisher, device)."""
+
+    messages: int = 0
+    repeated: int = 0
+    readings: int = 0
+    flags: dict[str, int] = field(default_factory=dict)
+    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
+    remarks: list[tuple[int, Remark]] = field(default_factory=list)
+    numbers_missing: int = 0
+    numbers_filled: int = 0
+    numbered: set[tuple[int, int]] = field(default_factory=set)
+
+
+class LaneState:
+    """All that one lane must know to turn messages into frames."""
+
+    def __init__(self, snapshot: RegistrySnapshot, add_series: AddSeries) -> None:
+        self.checker = Checker()
+        self.sequences = SequenceTracker()
+        self.receipts = ReceiptBook()
+        self.journaled_revision = -1
+        self.resubmitted = 0
+        self._add_series = add_series
+        self._decoder = Decoder(snapshot)
+        self._definitions = dict(snapshot.definitions)
+        self.checker.define(snapshot.definitions.values())
+
+    def switch(self, snapshot: RegistrySnapshot, at: int) -> list[Frame]:
+        """Use this registry from now on; the frames that say so to the readers."""
+        changed = [
+            definition
+            for series, definition in snapshot.definitions.items()
+            if self._definitions.get(series) != definition
+        ]
+        self._decoder = Decoder(snapshot)
+        self._definitions = dict(snapshot.definitions)
+        self.checker.define(changed)
+        self.journaled_revision = snapshot.revision
+        return [*_series_frames(changed), RevisionFrame(at, snapshot.revision)]
+
+    def begin(self, snapshot: RegistrySnapshot, at: int) -> list[Frame]:
+        """The frames of a start: the registry, where the journal does not know it as it is now."""
+        if self.journaled_revision == snapshot.revision:
+            return []
+        self._definitions = {}
+        return self.switch(snapshot, at)
+
+    def take_in(self, arrival: Arrival, tally: Tally) -> list[Frame]:
+        """Messages → frames, in order; what happened is added to ``tally``."""
+        fresh, hashes = self._without_repetitions(arrival)
+        tally.messages += len(arrival.topics)
+        tally.repeated += len(arrival.topics) - len(fresh.topics)
+        if not fresh.topics:
+            return []
+        decoded = self._decoder.decode(fresh.topics, fresh.payloads, fresh.received_at)
+        frames = self._give_series(decoded)
+        readings = self.checker.check(self._decoder.readings(decoded))
+        if len(decoded.message):
+            frames.append(ReadingsFrame(readings, _receipts(fresh, hashes, decoded)))
+        frames += _statuses(fresh, hashes, decoded)
+        frames += _rejections(fresh, hashes, decoded)
+        frames += self._follow_numbers(fresh, decoded, tally)
+        _count(readings, fresh, decoded, tally)
+        return frames
+
+    def absorb(self, frame: Frame) -> None:
+        """Learn from a frame that an earlier process journaled."""
+        match frame:
+            case ReadingsFrame():
+                self._absorb_readings(frame)
+            case RejectedFrame() | StatusFrame():
+                ids = np.array([frame.packet_id], np.uint16)
+                self.receipts.enter(
+                    frame.connection, ids, np.array([frame.payload_hash], np.uint64)
+                )
+                self._absorb_resubmission(frame.connection)
+            case SeriesFrame():
+                self.checker.define(frame.definitions)
+                self._definitions |= {d.series: d for d in frame.definitions}
+            case RevisionFrame():
+                self.journaled_revision = frame.revision
+
+    # -- steps
+
+    def _without_repetitions(self, arrival: Arrival) -> tuple[Arrival, NDArray[np.uint64]]:
+        """What is not in the journal yet, and the hashes of its messages."""
+        hashes = payload_hashes(arrival.topics, arrival.payloads)
+        if arrival.connection.startswith(RESUBMISSION):
+            self._absorb_resubmission(arrival.connection)
+            return arrival, hashes
+        is_fresh = self.receipts.is_fresh(
+            arrival.connection, arrival.packet_id, hashes, arrival.redelivered
+        )
+        if is_fresh.all():
+            return arrival, hashes
+        rows = np.flatnonzero(is_fresh)
+        fresh = Arrival(
+            arrival.connection,
+            [arrival.topics[row] for row in rows.tolist()],
+            [arrival.payloads[row] for row in rows.tolist()],
+            arrival.packet_id[rows],
+            (),
+            arrival.received_at[rows],
+        )
+        return fresh, hashes[rows]
+
+    def _give_series(self, decoded: Decoded) -> list[Frame]:
+        """Series for quantities that a device sends for the first time, before they are needed."""
+        wanted = self._decoder.without_series(decoded)
+        if not wanted:
+            return []
+        definitions = self._add_series(wanted)
+        self._decoder.learn(definitions)
+        self.checker.define(definitions)
+        self._definitions |= {d.series: d for d in definitions}
+        return _series_frames(definitions)
+
+    def _follow_numbers(
+        self, arrival: Arrival, decoded: Decoded, tally: Tally
+    ) -> list[SequenceGapFrame]:
+        rows = np.flatnonzero(decoded.sequence != NOT_GIVEN)
+        if not len(rows):
+            return []
+        devices = decoded.device[rows].tolist()
+        gaps = self.sequences.follow(
+            devices,
+            decoded.sequence[rows].tolist(),
+            decoded.boot[rows].tolist(),
+            decoded.own_time[rows].tolist(),
+            int(arrival.received_at[-1]),
+        )
+        tally.numbered.update(zip(decoded.publisher[rows].tolist(), devices, strict=True))
+        for gap in gaps:
+            count = gap.last - gap.first + 1
+            if gap.is_filled:
+                tally.numbers_filled += count
+            else:
+                tally.numbers_missing += count
+        return gaps
+
+    # -- learning from the journal
+
+    def _absorb_readings(self, frame: ReadingsFrame) -> None:
+        receipts = frame.receipts
+        self.checker.check(frame.readings)
+        self._absorb_resubmission(receipts.connection)
+        if not receipts.connection.startswith(RESUBMISSION):
+            self.receipts.enter(receipts.connection, receipts.packet_id, receipts.payload_hash)
+        rows = np.flatnonzero(receipts.sequence != NOT_GIVEN)
+        if len(rows):
+            devices = receipts.device[rows].tolist()
+            times = self._own_times(frame.readings)
+            self.sequences.follow(
+                devices,
+                receipts.sequence[rows].tolist(),
+                [NOT_GIVEN] * len(rows),
+                [times.get(device, NO_TIME) for device in devices],
+                int(frame.readings.received_at.max(initial=0)),
+            )
+
+    def _own_times(self, readings: Readings) -> dict[int, int]:
+        """The oldest own time of each device in a frame.
+
+        Receipts do not say which readings are whose. The oldest can only make a device that began
+        to count anew look like a repetition, until its next message.
+        """
+        times: dict[int, int] = {}
+        own = (readings.quality & np.uint8(Quality.CLOCK)) == 0
+        pairs = zip(readings.series[own].tolist(), readings.measured_at[own].tolist(), strict=True)
+        for series, at in pairs:
+            definition = self._definitions.get(series)
+            if definition is not None:
+                times[definition.device] = min(at, times.get(definition.device, at))
+        return times
+
+    def _absorb_resubmission(self, connection: str) -> None:
+        if connection.startswith(RESUBMISSION):
+            self.resubmitted = max(self.resubmitted, int(connection.removeprefix(RESUBMISSION)))
+
+
+def _series_frames(definitions: Sequence[SeriesDefinition]) -> list[Frame]:
+    return [
+        SeriesFrame(tuple(definitions[start : start + _DEFINITIONS_A_FRAME]))
+        for start in range(0, len(definitions), _DEFINITIONS_A_FRAME)
+    ]
+
+
+def _receipts(arrival: Arrival, hashes: NDArray[np.uint64], decoded: Decoded) -> Receipts:
+    return Receipts(
+        arrival.connection,
+        arrival.packet_id[decoded.message],
+        hashes[decoded.message],
+        decoded.device,
+        decoded.sequence,
+    )
+
+
+def _statuses(
+    arrival: Arrival, hashes: NDArray[np.uint64], decoded: Decoded
+) -> Iterable[StatusFrame]:
+    for row, device in decoded.statuses:
+        yield StatusFrame(
+            device,
+            int(arrival.received_at[row]),
+            arrival.payloads[row],
+            arrival.connection,
+            int(arrival.packet_id[row]),
+            int(hashes[row]),
+        )
+
+
+def _rejections(
+    arrival: Arrival, hashes: NDArray[np.uint64], decoded: Decoded
+) -> Iterable[RejectedFrame]:
+    for row, found in decoded.rejected:
+        yield RejectedFrame(
+            arrival.topics[row].decode("utf-8", "backslashreplace"),
+            arrival.payloads[row],
+            int(arrival.received_at[row]),
+            found.reason,
+            found.detail,
+            arrival.connection,
+            int(arrival.packet_id[row]),
+            int(hashes[row]),
+        )
+
+
+def _count(readings: Readings, arrival: Arrival, decoded: Decoded, tally: Tally) -> None:
+    tally.readings += len(readings)
+    for flag in (Quality.CLOCK, Quality.RANGE, Quality.SPIKE):
+        count = int(np.count_nonzero(readings.quality & np.uint8(flag)))
+        if count:
+            name = str(flag.name).lower()
+            tally.flags[name] = tally.flags.get(name, 0) + count
+    tally.rejected += [
+        (arrival.topics[row].decode("utf-8", "backslashreplace"), found)
+        for row, found in decoded.rejected
+    ]
+    tally.remarks += decoded.remarks

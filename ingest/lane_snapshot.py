@@ -1,0 +1,136 @@
+"""A lane's state on disk, so that a start reads only the last seconds of the journal again.
+
+One file, replaced as a whole (temporary, fsync, rename), with a checksum. It may be lost: without
+it the state is rebuilt from all that the journal keeps. Refuses to know what the state means.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from devices.frames import Position
+from ingest.check import CheckState
+from ingest.journal_follower import JournalFollower, PositionLost
+from ingest.lane import LaneState
+from ingest.receipts import BookState
+from ingest.segments import sync_directory
+from ingest.sequence import Numbering
+
+log = structlog.get_logger()
+
+FORMAT: Final = 1
+FILE_NAME: Final = "intake.state"
+
+
+class _Snapshot(msgspec.Struct):
+    format: int
+    epoch: int
+    n: int
+    revision: int
+    resubmitted: int
+    check: list[bytes]
+    numberings: list[tuple[int, Numbering]]
+    receipts: dict[str, tuple[bytes, bytes]]
+
+
+_CHECK_TYPES: Final = ("i4", "i8", "f8", "i8", "f8", "u1")
+
+
+def encode_snapshot(state: LaneState, position: Position) -> bytes:
+    """The state as of ``position`` (the newest frame it has seen) as bytes."""
+    check = state.checker.state()
+    columns = (check.series, check.reference_at, check.reference, check.suspect_at, check.suspect,
+               check.suspects)  # fmt: skip
+    body = msgspec.msgpack.encode(
+        _Snapshot(
+            format=FORMAT,
+            epoch=position.epoch,
+            n=position.n,
+            revision=state.journaled_revision,
+            resubmitted=state.resubmitted,
+            check=[column.tobytes() for column in columns],
+            numberings=state.sequences.state(),
+            receipts={
+                name: (book.packet_id.tobytes(), book.payload_hash.tobytes())
+                for name, book in state.receipts.state().items()
+            },
+        )
+    )
+    return crc32(body).to_bytes(4, "big") + body
+
+
+def save(directory: Path, encoded: bytes) -> None:
+    """Replace the snapshot; durable when this returns."""
+    draft = directory / f"{FILE_NAME}.tmp"
+    with draft.open("wb") as file:
+        file.write(encoded)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(directory / FILE_NAME)
+    sync_directory(directory)
+
+
+def restore(state: LaneState, directory: Path, follower: JournalFollower) -> Position | None:
+    """Bring a new state up to the end of the journal: snapshot, then the frames after it.
+
+    Returns the newest position. Without a usable snapshot all that the journal keeps is read.
+    """
+    position = _load(state, directory)
+    follower.retain(position)
+    while True:
+        try:
+            entries = follower.read(position)
+        except PositionLost as lost:
+            log.warning("ingest.state.rebuilt", reason=str(lost))
+            position = None
+            entries = follower.read(None)
+        if not entries:
+            return position
+        for entry in entries:
+            state.absorb(entry.frame)
+        position = entries[-1].position
+
+
+def _load(state: LaneState, directory: Path) -> Position | None:
+    try:
+        encoded = (directory / FILE_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    body = encoded[4:]
+    try:
+        if crc32(body).to_bytes(4, "big") != encoded[:4]:
+            raise msgspec.DecodeError("checksum")  # noqa: TRY301 - told below like any other damage
+        snapshot = msgspec.msgpack.decode(body, type=_Snapshot)
+        if snapshot.format != FORMAT:
+            raise msgspec.DecodeError(f"format {snapshot.format}")  # noqa: TRY301 - as above
+    except msgspec.DecodeError as error:
+        log.warning("ingest.state.unreadable", path=str(directory / FILE_NAME), error=str(error))
+        return None
+    _fill(state, snapshot)
+    return Position(snapshot.epoch, snapshot.n)
+
+
+def _fill(state: LaneState, snapshot: _Snapshot) -> None:
+    columns = [_column(raw, dtype) for raw, dtype in zip(snapshot.check, _CHECK_TYPES, strict=True)]
+    state.checker.restore(CheckState(*columns))
+    state.sequences.restore(snapshot.numberings)
+    state.receipts.restore(
+        {
+            name: BookState(_column(ids, "u2"), _column(hashes, "u8"))
+            for name, (ids, hashes) in snapshot.receipts.items()
+        }
+    )
+    state.journaled_revision = snapshot.revision
+    state.resubmitted = snapshot.resubmitted
+
+
+def _column(raw: bytes, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(raw, dtype)

@@ -18,12 +18,17 @@ from ingest.journal_follower import JournalFollower
 GROUP = 3
 
 
+def say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def write(directory: Path, first: int, count: int) -> None:
     writer = JournalWriter(directory, Lane.URGENT, segment_bytes=2000)
-    print("open", flush=True)
+    say("open")
     for at in range(first, first + count, GROUP):
         writer.append([TickFrame(at + i) for i in range(GROUP)])
-        print(at + GROUP - 1, flush=True)
+        say(at + GROUP - 1)
     writer.close()
 
 
@@ -37,7 +42,7 @@ async def read(directory: Path, last: int) -> None:
             after = entry.position
             if isinstance(entry.frame, TickFrame):
                 seen = entry.frame.at
-                print(seen, flush=True)
+                say(seen)
         if not entries:
             await follower.wait(5.0)
     follower.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,24 @@ class TestReading:
 
 
 class TestWriting:
+    def test_nothing_is_published_before_the_disk_has_it(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        writer = place.writer()
+        follower = place.follower()
+        before = writer.position
+        sync, synced = os.fdatasync, []
+
+        def watched_sync(fd: int) -> None:
+            sync(fd)
+            synced.append((os.fstat(fd).st_size, follower.head()))
+
+        monkeypatch.setattr(os, "fdatasync", watched_sync)
+        after = writer.append([TickFrame(1), TickFrame(2)])
+        monkeypatch.undo()
+        assert synced == [(place.segments()[0].stat().st_size, before)]
+        assert follower.head() == after
+
     def test_a_lane_has_one_writer(self, place: Place) -> None:
         writer = place.writer()
         with pytest.raises(JournalInUse):

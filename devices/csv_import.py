@@ -19,6 +19,7 @@ from devices.outcomes import shown
 COLUMNS: Final = tuple(field.name for field in fields(DeviceDraft))
 """Columns by their header; ``name`` and ``kind`` are required, the others may be left out."""
 _REQUIRED: Final = ("name", "kind")
+_LISTS: Final = ("thresholds", "tags")  # of these the part that is bad is shown, not the cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,14 @@ def _draft(line: int, columns: list[str], cells: list[str]) -> DeviceDraft | lis
     if empty := [column for column in _REQUIRED if column not in given]:
         return [RowError(line, column, "", "must not be empty") for column in empty]
     draft = DeviceDraft(**given)
-    return [RowError(line, f.column, f.value, f.reason) for f in faults(draft)] or draft
+    as_written = {
+        column: shown(cell.strip())
+        for column, cell in zip(columns, cells, strict=False)
+        if column not in _LISTS
+    }
+    return [
+        RowError(line, f.column, as_written.get(f.column, f.value), f.reason) for f in faults(draft)
+    ] or draft
 
 
 def _number(text: str) -> float:

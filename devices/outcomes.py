@@ -48,5 +48,9 @@ def shown(value: object) -> str:
         text = bytes(value[: SHOWN_CHARS * 4]).decode("utf-8", "backslashreplace")
     else:
         text = str(value)
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: SHOWN_CHARS + 1])
+    text = "".join(map(_printable, text[: SHOWN_CHARS + 1]))
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]

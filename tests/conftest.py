@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.mosquitto"]
+pytest_plugins = ["tests.servers.mosquitto", "tests.servers.postgres", "tests.servers.influx"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("SATOMORI_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -13,17 +13,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import structlog
 
 from devices.frames import Entry, Lane, Position, ReadingsFrame, SeriesDefinition, SeriesFrame
 from devices.readings import Readings, concatenate, no_readings
-from ingest.journal_follower import PositionLost
-from ingest.segments import JournalDamaged
+from ingest.lanes_reader import Follower, LanesReader, finish
 from ingest.stores.series_store import (
     Samples,
     SeriesStore,
@@ -36,21 +35,8 @@ from ingest.stores.series_store import (
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
-
-
-class Follower(Protocol):
-    """A reader of one lane's journal (``ingest.journal_follower``)."""
-
-    lane: Lane
-
-    def head(self) -> Position | None: ...
-    def read(self, after: Position | None, *, max_bytes: int = ...) -> list[Entry]: ...
-    async def wait(self, timeout_s: float = ...) -> None: ...
-    def retain(self, position: Position | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +89,15 @@ class StoreWriter:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Write at ``flush_rows`` rows (urgent and routine together) or after ``flush_s``."""
-        self._store, self._followers = store, followers
+        self._store, self._reader = store, LanesReader("store", followers)
         self._flush_rows, self._flush_s = flush_rows, flush_s
         self._monotonic = monotonic
-        self._lanes = [lane for lane in (Lane.URGENT, Lane.ROUTINE) if lane in followers]
-        self._read_to: dict[Lane, Position | None] = dict.fromkeys(self._lanes)
         self._held = _Held()  # growing
         self._in_flight = _Held()  # being written
         self._tail = threading.Lock()  # guards both
         self._stored: dict[Lane, Position] = {}
         self._due_at = 0.0
         self._outage: tuple[str, float] | None = None
-        self._losses = 0
         self._pause_s = _FIRST_PAUSE_S
         self._is_started = False
 
@@ -125,7 +108,7 @@ class StoreWriter:
                 while True:
                     await self._turn(worker)
             finally:
-                await _finish(worker, self._drain)
+                await finish(worker, self._drain)
 
     def range(
         self, series: int, start_at: int, end_at: int, *, max_points: int | None = None
@@ -139,17 +122,25 @@ class StoreWriter:
         """The newest reading of every series that is stored."""
         return self._store.latest()
 
+    def positions(self) -> Mapping[Lane, Position]:
+        """How far the journal is in the store."""
+        return self._store.positions()
+
+    def scan(self, series: Sequence[int], start_at: int, end_at: int) -> Iterator[Readings]:
+        """Like the store's ``scan``: what is stored, without the readings that are held."""
+        return self._store.scan(series, start_at, end_at)
+
     def lag(self) -> StoreLag:
         """How far the store is behind, for status pages and metrics; any thread."""
         with self._tail:
             held_rows = self._held.rows + self._in_flight.rows
         since = self._monotonic() - self._outage[1] if self._outage else 0.0
         return StoreLag(
-            frames={lane: self._frames_behind(lane) for lane in self._lanes},
+            frames={lane: self._frames_behind(lane) for lane in self._reader.lanes},
             held_rows=held_rows,
             outage=self._outage[0] if self._outage else None,
             outage_since_s=since,
-            losses=self._losses,
+            losses=self._reader.losses,
             counts=replace(self._store.counts),
         )
 
@@ -157,12 +148,12 @@ class StoreWriter:
         """Read what is new; write when a step is full or due; else wait for more."""
         try:
             if not self._is_started:
-                await _finish(worker, self._start)
-            has_more = await _finish(worker, self._read)
+                await finish(worker, self._start)
+            has_more = await finish(worker, self._read)
             if self._is_due():
-                await _finish(worker, self._flush)
+                await finish(worker, self._flush)
             elif not has_more:
-                await self._wait()
+                await self._reader.wait(self._patience_s())
         except StoreOutage as outage:
             self._note_outage(outage)
             await asyncio.sleep(self._pause_s)
@@ -170,46 +161,28 @@ class StoreWriter:
 
     def _start(self) -> None:
         self._stored = dict(self._store.positions())
-        for lane in self._lanes:
-            position = self._stored.get(lane)
-            self._read_to[lane] = position
-            self._followers[lane].retain(position)
+        self._reader.start(self._stored)
         self._is_started = True
 
     def _read(self) -> bool:
-        """Read the first lane that has something, urgent before routine; False: nothing new."""
-        if self._in_flight.positions or self._held.rows >= self._flush_rows:
-            return True  # a step waits for the store: the journal keeps the rest
-        for lane in self._lanes:
-            if entries := self._entries(lane):
-                with self._tail:
-                    if not self._held.positions:
-                        self._due_at = self._monotonic() + self._flush_s
-                    self._held.take(lane, entries)
-                self._read_to[lane] = entries[-1].position
-                return True
-        return False
+        """Hold what is new in one lane; False where nothing is."""
+        self._reader.look()
+        if self._is_full():
+            return True  # this step waits for the store, the journal keeps the rest
+        if (found := self._reader.read()) is None:
+            return False
+        with self._tail:
+            if not self._held.positions:
+                self._due_at = self._monotonic() + self._flush_s
+            self._held.take(*found)
+        return True
 
-    def _entries(self, lane: Lane) -> list[Entry]:
-        follower = self._followers[lane]
-        try:
-            return follower.read(self._read_to[lane])
-        except PositionLost as lost:
-            self._losses += 1
-            log.error("store.position.lost", lane=lane, after=lost.after, oldest=lost.oldest)
-            self._read_to[lane] = None
-            return []
-        except JournalDamaged as damaged:
-            if damaged.resume_after is not None:
-                self._losses += 1
-                log.error("store.journal.damaged", lane=lane, reason=str(damaged))
-                self._read_to[lane] = damaged.resume_after
-            return []
+    def _is_full(self) -> bool:
+        return bool(self._in_flight.positions) or self._held.rows >= self._flush_rows
 
     def _is_due(self) -> bool:
-        if self._in_flight.positions or self._held.rows >= self._flush_rows:
-            return True
-        return bool(self._held.positions) and self._monotonic() >= self._due_at
+        is_time = bool(self._held.positions) and self._monotonic() >= self._due_at
+        return self._is_full() or is_time
 
     def _flush(self) -> None:
         """Store one step and let the journal go up to it; a failed step is tried again whole."""
@@ -223,8 +196,7 @@ class StoreWriter:
         with self._tail:
             self._in_flight = _Held()
         self._stored |= step.positions
-        for lane, position in step.positions.items():
-            self._followers[lane].retain(position)
+        self._reader.retain(step.positions)
         self._note_success()
 
     def _drain(self) -> None:
@@ -234,20 +206,11 @@ class StoreWriter:
         except StoreOutage as outage:
             self._note_outage(outage)  # the journal has it all
 
-    async def _wait(self) -> None:
-        """Until any lane has something new, or the held step is due."""
-        timeout_s = 0.2
-        if self._held.positions:
-            timeout_s = min(timeout_s, max(self._due_at - self._monotonic(), 0.0))
-        waits = [
-            asyncio.ensure_future(self._followers[lane].wait(timeout_s)) for lane in self._lanes
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+    def _patience_s(self) -> float:
+        """How long to wait for news: not beyond the time at which the held step is due."""
+        if not self._held.positions:
+            return 0.2
+        return min(0.2, max(self._due_at - self._monotonic(), 0.0))
 
     def _held_samples(self, series: int, start_at: int, end_at: int) -> Samples:
         with self._tail:
@@ -265,7 +228,7 @@ class StoreWriter:
         return Samples(rows.measured_at, rows.value, rows.quality)
 
     def _frames_behind(self, lane: Lane) -> int | None:
-        head, stored = self._followers[lane].head(), self._stored.get(lane)
+        head, stored = self._reader.heads[lane], self._stored.get(lane)
         if head is None:
             return None
         return head.n - stored.n if stored and stored.n <= head.n else head.n
@@ -281,15 +244,3 @@ class StoreWriter:
         if self._outage is not None:
             log.warning("store.outage.ended", seconds=self._monotonic() - self._outage[1])
         self._outage, self._pause_s = None, _FIRST_PAUSE_S
-
-
-async def _finish(worker: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    """Run in the worker thread; a cancellation waits for the end of the work before it goes on."""
-    task = asyncio.get_running_loop().run_in_executor(worker, work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # seen; what failed is still held and in the journal
-        raise

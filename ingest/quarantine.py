@@ -1,0 +1,239 @@
+"""Keeps what the journal says was refused or is missing: quarantine and sequence gaps.
+
+Refuses to know why a message was refused (``ingest.decode``) and who looks at it (dashboards).
+Rows and the journal positions are one SQL transaction, so a crash repeats nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+
+from devices.database import writing
+from devices.frames import Entry, Lane, Position, RejectedFrame, SequenceGapFrame
+from ingest.lanes_reader import Follower, LanesReader, finish
+from ingest.tables import quarantine, resubmission, sequence_gap, web_position
+
+log = structlog.get_logger()
+
+_READER: Final = "quarantine"
+_FRAMES_A_TRANSACTION: Final = 1000  # keeps it under 50 ms
+_IDLE_SAVE_S: Final = 10.0  # how often a position without rows is saved
+_MIB: Final = 1 << 20
+
+
+class QuarantineWriter:
+    """One reader ("quarantine") of both lanes; ``run`` is its task."""
+
+    def __init__(
+        self,
+        database: Engine,
+        followers: Mapping[Lane, Follower],
+        *,
+        keep_rows: int = 100_000,
+        keep_bytes: int = 512 * _MIB,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep the newest messages, up to ``keep_rows`` and ``keep_bytes`` of payload."""
+        self._database, self._reader = database, LanesReader(_READER, followers)
+        self._keep_rows, self._keep_bytes = keep_rows, keep_bytes
+        self._monotonic = monotonic
+        self._kept_rows = self._kept_bytes = 0
+        self._save_at = 0.0
+        self._unsaved: dict[Lane, Position] = {}
+        self.dropped = 0
+        """Messages dropped over the bound, ever."""
+
+    async def run(self) -> None:
+        """Follow the journal until cancelled."""
+        with ThreadPoolExecutor(1, "quarantine") as worker:
+            await finish(worker, self._start)
+            try:
+                while True:
+                    if not await finish(worker, self._turn):
+                        await self._reader.wait(0.2)
+            finally:
+                await finish(worker, self._save_idle)
+
+    def _start(self) -> None:
+        with self._database.connect() as connection:
+            rows = connection.execute(
+                select(web_position).where(web_position.c.reader == _READER)
+            ).all()
+            kept = connection.execute(
+                select(func.count(), func.coalesce(func.sum(func.length(quarantine.c.payload)), 0))
+            ).one()
+        self.dropped = sum(row.dropped for row in rows)
+        self._kept_rows, self._kept_bytes = int(kept[0]), int(kept[1])
+        self._reader.start({Lane(row.lane): Position(row.epoch, row.n) for row in rows})
+        self._save_at = self._monotonic() + _IDLE_SAVE_S
+
+    def _turn(self) -> bool:
+        """Keep what is new in one lane; False where nothing is."""
+        if (found := self._reader.read()) is None:
+            return False
+        lane, entries = found
+        wanted = [e for e in entries if isinstance(e.frame, RejectedFrame | SequenceGapFrame)]
+        for at in range(0, len(wanted), _FRAMES_A_TRANSACTION):
+            self._keep(lane, wanted[at : at + _FRAMES_A_TRANSACTION])
+        self._unsaved[lane] = entries[-1].position
+        if self._monotonic() >= self._save_at:
+            self._save_idle()
+        return True
+
+    def _keep(self, lane: Lane, entries: Sequence[Entry]) -> None:
+        rejected = [e.frame for e in entries if isinstance(e.frame, RejectedFrame)]
+        gaps = [e.frame for e in entries if isinstance(e.frame, SequenceGapFrame)]
+        rows, size = len(rejected), sum(len(frame.payload) for frame in rejected)
+        with writing(self._database) as connection:
+            if rejected:
+                connection.execute(insert(quarantine), [_row(lane, f) for f in rejected])
+            for gap in gaps:
+                note_gap(connection, gap)
+            gone_rows, gone_bytes = self._drop_oldest(connection, rows, size)
+            _save_position(connection, lane, entries[-1].position, gone_rows)
+        self._kept_rows += rows - gone_rows
+        self._kept_bytes += size - gone_bytes
+        self._say_dropped(gone_rows)
+        self._reader.retain({lane: entries[-1].position})
+
+    def _drop_oldest(self, connection: Connection, rows: int, size: int) -> tuple[int, int]:
+        """Remove the oldest messages over the bound; how many and their bytes."""
+        excess_rows = self._kept_rows + rows - self._keep_rows
+        excess_bytes = self._kept_bytes + size - self._keep_bytes
+        if excess_rows <= 0 and excess_bytes <= 0:
+            return 0, 0
+        oldest = connection.execute(
+            select(quarantine.c.id, func.length(quarantine.c.payload))
+            .order_by(quarantine.c.id)
+            .limit(max(excess_rows, 0) + _FRAMES_A_TRANSACTION)
+        )
+        gone_rows = gone_bytes = last = 0
+        for id_, length in oldest:
+            if gone_rows >= excess_rows and gone_bytes >= excess_bytes:
+                break
+            gone_rows, gone_bytes, last = gone_rows + 1, gone_bytes + length, id_
+        connection.execute(delete(quarantine).where(quarantine.c.id <= last))
+        return gone_rows, gone_bytes
+
+    def _say_dropped(self, rows: int) -> None:
+        if rows and not self.dropped:
+            log.warning("quarantine.messages.dropped", keep_rows=self._keep_rows)
+        self.dropped += rows
+
+    def _save_idle(self) -> None:
+        """Save positions that moved past frames which are nothing to us."""
+        if self._unsaved:
+            with writing(self._database) as connection:
+                for lane, position in self._unsaved.items():
+                    _save_position(connection, lane, position, 0)
+            self._reader.retain(self._unsaved)
+            self._unsaved = {}
+        self._save_at = self._monotonic() + _IDLE_SAVE_S
+
+
+def resubmit(connection: Connection, quarantined: int, now: int) -> int | None:
+    """Ask intake to take a quarantined message again; the request's id, None if it is gone."""
+    row = connection.execute(select(quarantine).where(quarantine.c.id == quarantined)).first()
+    if row is None:
+        return None
+    request = connection.execute(
+        insert(resubmission).values(
+            quarantine=row.id,
+            created_at=now,
+            topic=row.topic,
+            payload=row.payload,
+            received_at=row.received_at,
+        )
+    )
+    key = request.inserted_primary_key
+    return int(key[0]) if key else None
+
+
+def note_gap(connection: Connection, gap: SequenceGapFrame) -> None:
+    """Open what of the range is not open already, or close the part of it that has come.
+
+    ::
+
+        open      [10 ─────────────── 19]
+        came             [13 ── 15]
+        then      [10 12][13 ── 15][16 19]      open, filled, open
+    """
+    touched = connection.execute(
+        select(sequence_gap)
+        .where(
+            sequence_gap.c.device == gap.device,
+            sequence_gap.c.is_filled.is_(False),
+            sequence_gap.c.first <= gap.last,
+            sequence_gap.c.last >= gap.first,
+        )
+        .order_by(sequence_gap.c.first)
+    ).all()
+    if gap.is_filled:
+        for row in touched:
+            _fill(connection, row, gap)
+    else:
+        for first, last in _uncovered(gap, touched):
+            _open_gap(connection, gap.device, first, last, gap.at)
+
+
+def _fill(connection: Connection, row: Row[tuple[int, ...]], came: SequenceGapFrame) -> None:
+    first, last = max(row.first, came.first), min(row.last, came.last)
+    connection.execute(
+        update(sequence_gap)
+        .where(sequence_gap.c.id == row.id)
+        .values(first=first, last=last, is_filled=True, filled_at=came.at)
+    )
+    if row.first < first:
+        _open_gap(connection, row.device, row.first, first - 1, row.at)
+    if row.last > last:
+        _open_gap(connection, row.device, last + 1, row.last, row.at)
+
+
+def _uncovered(
+    gap: SequenceGapFrame, covering: Sequence[Row[tuple[int, ...]]]
+) -> list[tuple[int, int]]:
+    """What of the range none of the rows (by first) holds."""
+    ranges = []
+    first = gap.first
+    for row in covering:
+        if row.first > first:
+            ranges.append((first, row.first - 1))
+        first = max(first, row.last + 1)
+    if first <= gap.last:
+        ranges.append((first, gap.last))
+    return ranges
+
+
+def _open_gap(connection: Connection, device: int, first: int, last: int, at: int) -> None:
+    connection.execute(
+        insert(sequence_gap).values(device=device, first=first, last=last, at=at, is_filled=False)
+    )
+
+
+def _row(lane: Lane, frame: RejectedFrame) -> dict[str, object]:
+    return {
+        "received_at": frame.received_at,
+        "lane": lane.value,
+        "topic": frame.topic,
+        "payload": frame.payload,
+        "reason": frame.reason,
+        "detail": frame.detail,
+    }
+
+
+def _save_position(connection: Connection, lane: Lane, position: Position, dropped: int) -> None:
+    place = {"epoch": position.epoch, "n": position.n}
+    mine = (web_position.c.reader == _READER) & (web_position.c.lane == lane.value)
+    changed = connection.execute(
+        update(web_position).where(mine).values(**place, dropped=web_position.c.dropped + dropped)
+    )
+    if changed.rowcount == 0:
+        connection.execute(
+            insert(web_position).values(reader=_READER, lane=lane.value, **place, dropped=dropped)
+        )

@@ -25,5 +25,5 @@ class JournalReader(Protocol):
     async def wait(self, timeout_s: float = 0.2) -> None:
         """Return when something may have been published, or after the timeout."""
 
-    def retain(self, position: Position) -> None:
-        """Tell the journal that entries up to this position are no longer needed."""
+    def retain(self, position: Position | None) -> None:
+        """Let entries up to this position go; None: nothing has been passed yet."""

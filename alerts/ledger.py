@@ -86,6 +86,7 @@ class Delivery:
     sent_at: int | None
     maybe_repeated: bool
     last_error: str | None
+    language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,9 +381,9 @@ def _alarms() -> Select[tuple[object, ...]]:
 
 def deliveries() -> Select[tuple[object, ...]]:
     """Select all deliveries together with the person's name; ``as_delivery`` reads a row."""
-    return select(delivery, person.c.display_name.label("person_name")).join_from(
-        delivery, person, delivery.c.person == person.c.id, isouter=True
-    )
+    return select(
+        delivery, person.c.display_name.label("person_name"), person.c.language
+    ).join_from(delivery, person, delivery.c.person == person.c.id, isouter=True)
 
 
 def as_delivery(row: Row[tuple[object, ...]]) -> Delivery:

@@ -1,0 +1,1 @@
+"""Ways to reach people, one module each; all keep ``alerts.delivery.Channel``'s promises."""

@@ -1,0 +1,245 @@
+"""The alerts process: follows the journal, runs the engine, commits, tells people.
+
+A thin shell: it reads, hands on and commits, and decides nothing. Refuses to know rules (engine),
+routes (routing) and protocols (channels).
+
+One step is: entries → engine → one transaction (transitions, outbox, positions) → snapshot. A
+crash anywhere in it re-runs from the snapshot; what comes out again up to the committed positions
+is discarded, for it is in the ledger already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import structlog
+from sqlalchemy import Engine as Database
+
+from alerts.delivery import Channel, Courier
+from alerts.feed import JournalReader
+from alerts.follower import LaneFollower, Switch
+from alerts.ledger import AlarmBook, DeliveryDraft, Ledger
+from alerts.outbox import Outbox
+from alerts.people import people
+from alerts.routing import drafts_for
+from alerts.rule_store import stored_rules
+from alerts.rules import RuleError, RuleSet, default_rules_text, load_rules
+from alerts.snapshot import LaneSnapshot, load_snapshot, save_snapshot
+from alerts.status import write_status
+from alerts.transitions import Transition
+from devices.failpoints import failpoint
+from devices.frames import Lane, Position
+from devices.registry import Registry, RegistrySnapshot
+
+log = structlog.get_logger()
+
+URGENT_BYTES: Final = 4 << 20
+ROUTINE_BYTES: Final = 256 << 10  # what urgent may have to wait for
+COMMIT_POSITION_MS: Final = 1_000
+SNAPSHOT_MS: Final = 10_000
+STATUS_MS: Final = 1_000
+LOOK_S: Final = 0.2
+
+
+class AlertService:
+    """The whole of the alerts process; ``run`` it once."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        readers: Mapping[Lane, JournalReader],
+        state_dir: Path,
+        channels: Mapping[str, Channel],
+        now: Callable[[], int],
+        status_path: Path | None = None,
+        wake: Callable[[], None] | None = None,
+        public_url: str = "",
+    ) -> None:
+        """``wake`` is called after each commit that changed an alarm; ``now`` gives ms UTC."""
+        self._database = database
+        self._registry = registry
+        self._ledger = Ledger(database)
+        self._book = AlarmBook(database)
+        self._outbox = Outbox(database)
+        self._snapshot_path = state_dir / "snapshot.npz"
+        self._channels = channels
+        self._now = now
+        self._status_path = status_path
+        self._wake = wake or (lambda: None)
+        self._readers = readers
+        self._lanes: dict[Lane, LaneFollower] = {}
+        self._known = RegistrySnapshot(0, {}, {}, {}, {})
+        self._lock = Lock()
+        self._has_queued = False
+        self._committed_at = self._snapshot_at = self._status_at = 0
+        self._courier = Courier(
+            self._outbox, channels, now=now, registry=lambda: self._known, public_url=public_url
+        )
+
+    async def run(self) -> None:
+        """Follow and tell until cancelled; then finish the step, commit, save, and return."""
+        await asyncio.to_thread(self._start)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name="alerts.follow")
+                tasks.create_task(self._courier.run(), name="alerts.delivery")
+        finally:
+            self._stop()
+
+    async def _follow(self) -> None:
+        while True:
+            has_worked = await asyncio.to_thread(self._step)
+            if self._has_queued:
+                self._has_queued = False
+                self._courier.nudge()
+            if not has_worked:
+                await self._wait()
+
+    def _step(self) -> bool:
+        """One round of the process's work; True if there was anything to read."""
+        with self._lock:
+            lane = self._read_next()
+            transitions = lane.run(self._switch) if lane else []
+            if transitions:
+                failpoint("engine.ran")
+            self._commit(transitions)
+            self._apply_inbox()
+            self._snapshot_if_due()
+            self._status_if_due()
+        return lane is not None
+
+    # ── start and stop ──────────────────────────────────────────────────────────────────────
+
+    def _start(self) -> None:
+        self._known = self._registry.snapshot()
+        committed = self._ledger.positions()
+        saved = load_snapshot(self._snapshot_path) or {}
+        rules = self._rules_now()
+        for lane, reader in self._readers.items():
+            follower = LaneFollower(reader, rules, self._known, committed.get(lane))
+            snapshot = saved.get(lane)
+            if snapshot is None or not self._restore(follower, snapshot):
+                log.info("alerts.engine.started_without_snapshot", lane=str(lane))
+            self._lanes[lane] = follower
+        self._save_if_caught_up(self._now())
+        self._commit([])
+
+    def _restore(self, follower: LaneFollower, snapshot: LaneSnapshot) -> bool:
+        rules = self._rules_of(snapshot.rule_version)
+        return rules is not None and follower.restore(snapshot, rules, self._known)
+
+    def _stop(self) -> None:
+        with self._lock:
+            now = self._now()
+            self._ledger.commit([], [], self._positions(), now)
+            self._save_if_caught_up(now)
+
+    # ── steps ───────────────────────────────────────────────────────────────────────────────
+
+    def _read_next(self) -> LaneFollower | None:
+        """The lane that has something to run: urgent as long as it has, then a slice of routine."""
+        for lane, limit in ((Lane.URGENT, URGENT_BYTES), (Lane.ROUTINE, ROUTINE_BYTES)):
+            follower = self._lanes.get(lane)
+            if follower is not None and follower.read(limit):
+                return follower
+        return None
+
+    def _switch(self) -> Switch:
+        """The registry and the rules that hold from now on; the registry is read first, so that
+        the rules are never older than its revision."""
+        self._known = self._registry.snapshot()
+        return Switch(self._rules_now(), self._known)
+
+    def _commit(self, transitions: list[Transition]) -> None:
+        now = self._now()
+        transitions = transitions + self._reconcile(now)
+        if not transitions and now - self._committed_at < COMMIT_POSITION_MS:
+            return
+        drafts = self._drafts(transitions) if transitions else []
+        self._ledger.commit(transitions, drafts, self._positions(), now)
+        self._committed_at = now
+        if transitions:
+            failpoint("alarms.committed")
+            self._has_queued |= bool(drafts)
+            self._wake()
+
+    def _drafts(self, transitions: list[Transition]) -> list[DeliveryDraft]:
+        routes = self._lanes[Lane.URGENT].engine.rules.routes
+        return drafts_for(
+            transitions, routes, self._known.devices, people(self._database), self._channels
+        )
+
+    def _reconcile(self, now: int) -> list[Transition]:
+        """Once a lane has come to where the ledger is: make the two agree."""
+        waiting = [f for f in self._lanes.values() if f.is_to_be_reconciled]
+        if not waiting:
+            return []
+        alarms = self._book.open_alarms()
+        return [t for follower in waiting for t in follower.reconcile(alarms, self._known, now)]
+
+    def _positions(self) -> dict[str, Position]:
+        found = {lane: follower.committable for lane, follower in self._lanes.items()}
+        return {str(lane): position for lane, position in found.items() if position}
+
+    def _apply_inbox(self) -> None:
+        if self._ledger.apply_inbox(self._now()):
+            self._wake()
+
+    def _snapshot_if_due(self) -> None:
+        now = self._now()
+        if now - self._snapshot_at >= SNAPSHOT_MS:
+            self._ledger.commit([], [], self._positions(), now)  # never behind the snapshot
+            self._committed_at = now
+            self._save_if_caught_up(now)
+
+    def _save_if_caught_up(self, now: int) -> None:
+        self._snapshot_at = now
+        if any(follower.is_catching_up for follower in self._lanes.values()):
+            return
+        save_snapshot(self._snapshot_path, {lane: f.snapshot() for lane, f in self._lanes.items()})
+        for follower in self._lanes.values():
+            follower.reader.retain(follower.position)
+
+    def _status_if_due(self) -> None:
+        now = self._now()
+        if self._status_path is not None and now - self._status_at >= STATUS_MS:
+            self._status_at = now
+            write_status(self._status_path, now, self._lanes, self._outbox.counts())
+
+    # ── rules ───────────────────────────────────────────────────────────────────────────────
+
+    def _rules_now(self) -> RuleSet:
+        """The stored rules; what held before if they cannot be read; else the default ones."""
+        try:
+            return stored_rules(self._database) or load_rules(default_rules_text())
+        except RuleError as error:
+            log.error("alerts.rules.refused", problems=str(error))  # noqa: TRY400  (it names all)
+            held = [f.engine.rules for f in self._lanes.values()]
+            return held[0] if held else load_rules(default_rules_text())
+
+    def _rules_of(self, version: str) -> RuleSet | None:
+        default = load_rules(default_rules_text())
+        if version == default.version:
+            return default
+        try:
+            return stored_rules(self._database, version)
+        except RuleError:
+            return None
+
+    # ── waiting ─────────────────────────────────────────────────────────────────────────────
+
+    async def _wait(self) -> None:
+        """Until one of the journals may have something new."""
+        waits = [asyncio.ensure_future(reader.wait(LOOK_S)) for reader in self._readers.values()]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)

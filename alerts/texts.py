@@ -1,0 +1,168 @@
+"""What people read: subject and body of a message, in Japanese and English.
+
+A sensor never tells anybody to leave: the text says what was measured, where and when; people
+decide. What is unverified or a drill says so first. Refuses to know channels and addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+from typing import Final, Literal
+
+from alerts.transitions import WITHDRAWN, Transition
+from devices.quantities import QUANTITIES
+from devices.registry import Device
+
+Language = Literal["ja", "en"]
+
+JST: Final = timezone(timedelta(hours=9), "JST")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A subject of one line and a body of several."""
+
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a message is about: the transition, its place, its quantity (None for silence)."""
+
+    transition: Transition
+    device: Device | None
+    quantity: str | None
+    link: str
+
+
+_STAGES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "standby": ("水防団待機水位", "flood team standby level"),
+        "caution": ("氾濫注意水位", "flood caution level"),
+        "evacuation": ("避難判断水位", "evacuation judgement level"),
+        "danger": ("氾濫危険水位", "flood danger level"),
+        "flooding": ("氾濫発生水位", "flooding level"),
+        "closed": ("通行止基準", "road closure depth"),
+        "wet": ("浸水検知", "water detected"),
+        "triggered": ("作動", "triggered"),
+        "silent": ("通信途絶", "not heard"),
+        "normal": ("平常", "normal"),
+        WITHDRAWN: ("監視終了", "no longer watched"),
+    }
+)
+_STAGES_OF_KIND: Final[Mapping[tuple[str, str], tuple[str, str]]] = MappingProxyType(
+    {
+        ("flood-sensor", "caution"): ("冠水注意基準", "road flooding caution depth"),
+        ("trap", "triggered"): ("わな作動", "trap sprung"),
+    }
+)
+_QUANTITIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "water.level": ("水位", "Water level"),
+        "flood.depth": ("浸水深", "Flood depth"),
+        "flood.detected": ("浸水検知", "Water detected"),
+        "trap.triggered": ("わな", "Trap"),
+    }
+)
+_UNITS: Final[Mapping[str, str]] = MappingProxyType({"Cel": "℃", "m3/s": "m³/s", "m3": "m³"})
+
+
+def message(about: Subject, language: Language) -> Message:
+    """The message on a transition; times are given in JST."""
+    return _japanese(about) if language == "ja" else _english(about)
+
+
+def stage_label(stage: str, kind: str | None, language: Language) -> str:
+    """What people call a stage at a kind of device; its own name where we know no other."""
+    labels = _STAGES_OF_KIND.get((kind or "", stage)) or _STAGES.get(stage) or (stage, stage)
+    return labels[0 if language == "ja" else 1]
+
+
+def _japanese(about: Subject) -> Message:
+    t, device = about.transition, about.device
+    kind = device.kind if device else None
+    stage = stage_label(t.to_stage, kind, "ja")
+    place = _place(about, "ja")
+    marks = ("【訓練】" if t.is_exercise else "") + ("" if t.is_verified else "【未確認】")
+    if t.to_level == 0:
+        what = f"{stage}（解除）"
+    elif t.to_level < t.from_level:
+        what = f"{stage}まで下がりました"
+    elif t.rule_kind == "stages":
+        what = f"{stage}に達しました"
+    else:
+        what = stage
+    lines = [f"場所: {place}"]
+    if measured := _measured(about, "ja"):
+        lines.append(f"測定値: {measured}")
+    lines += [
+        f"段階: {stage_label(t.from_stage, kind, 'ja')} → {stage}",
+        f"時刻: {_time(t.measured_at)}",
+    ]
+    if t.is_exercise:
+        lines.append("これは訓練です。実際の状況ではありません。")
+    if not t.is_verified:
+        lines.append("値が疑わしいため未確認です。現地またはほかの情報で確かめてください。")
+    lines.append("センサーの測定値をお知らせしています。")
+    return Message(f"{marks}{place}: {what}", _body(lines, about.link))
+
+
+def _english(about: Subject) -> Message:
+    t, device = about.transition, about.device
+    kind = device.kind if device else None
+    stage = stage_label(t.to_stage, kind, "en")
+    place = _place(about, "en")
+    marks = ("[EXERCISE] " if t.is_exercise else "") + ("" if t.is_verified else "[UNVERIFIED] ")
+    if t.to_level == 0:
+        what = f"{stage} (cleared)"
+    elif t.to_level < t.from_level:
+        what = f"fell to {stage}"
+    elif t.rule_kind == "stages":
+        what = f"{stage} reached"
+    else:
+        what = stage
+    lines = [f"Place: {place}"]
+    if measured := _measured(about, "en"):
+        lines.append(f"Measured: {measured}")
+    lines += [
+        f"Stage: {stage_label(t.from_stage, kind, 'en')} → {stage}",
+        f"Time: {_time(t.measured_at)}",
+    ]
+    if t.is_exercise:
+        lines.append("This is an exercise. It does not describe the real situation.")
+    if not t.is_verified:
+        lines.append("The value is doubtful and unverified: please check on site or elsewhere.")
+    lines.append("This message says what a sensor measured.")
+    return Message(f"{marks}{place}: {what}", _body(lines, about.link))
+
+
+def _place(about: Subject, language: Language) -> str:
+    device = about.device
+    if device is None:
+        return f"#{about.transition.device}"
+    label = (device.label if language == "ja" else device.label_en) or device.label or device.name
+    if not device.area:
+        return label
+    return f"{label}（{device.area}）" if language == "ja" else f"{label} ({device.area})"
+
+
+def _measured(about: Subject, language: Language) -> str:
+    value, quantity = about.transition.value, about.quantity
+    if value is None or quantity is None or QUANTITIES[quantity].is_flag:
+        return ""
+    labels = _QUANTITIES.get(quantity, (quantity, quantity))
+    unit = QUANTITIES[quantity].unit
+    return f"{labels[0 if language == 'ja' else 1]} {value:.2f} {_UNITS.get(unit, unit)}"
+
+
+def _time(at: int) -> str:
+    moment = datetime.fromtimestamp(at / 1000, UTC).astimezone(JST)
+    return moment.strftime("%Y-%m-%d %H:%M:%S JST")
+
+
+def _body(lines: list[str], link: str) -> str:
+    return "\n".join([*lines, *([link] if link else [])]) + "\n"

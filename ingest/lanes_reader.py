@@ -36,9 +36,11 @@ class Follower(Protocol):
 class LanesReader:
     """Reads on from one position a lane; all but ``wait`` from one thread at a time."""
 
-    def __init__(self, name: str, followers: Mapping[Lane, Follower]) -> None:
-        """``name`` stands in the log where frames are lost."""
-        self._name, self._followers = name, followers
+    def __init__(
+        self, name: str, followers: Mapping[Lane, Follower], *, read_bytes: int = 4 << 20
+    ) -> None:
+        """``name`` stands in the log where frames are lost; ``read_bytes`` bounds one read."""
+        self._name, self._followers, self._read_bytes = name, followers, read_bytes
         self.lanes = tuple(lane for lane in (Lane.URGENT, Lane.ROUTINE) if lane in followers)
         self.heads: dict[Lane, Position | None] = dict.fromkeys(self.lanes)
         self.losses = 0  # how often frames were gone or damaged before they were read
@@ -82,7 +84,7 @@ class LanesReader:
 
     def _read(self, lane: Lane) -> list[Entry]:
         try:
-            return self._followers[lane].read(self._read_to[lane])
+            return self._followers[lane].read(self._read_to[lane], max_bytes=self._read_bytes)
         except PositionLost as lost:
             self._go_on_after(lane, lost, None)  # from the oldest kept: some are seen again
         except JournalDamaged as damaged:

@@ -86,10 +86,14 @@ class StoreWriter:
         *,
         flush_rows: int = 50_000,
         flush_s: float = 5.0,
+        read_bytes: int = 4 << 20,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Write at ``flush_rows`` rows (urgent and routine together) or after ``flush_s``."""
-        self._store, self._reader = store, LanesReader("store", followers)
+        """Write at ``flush_rows`` rows (both lanes together) or after ``flush_s``.
+
+        One read of ``read_bytes`` (30 bytes a row) may exceed ``flush_rows``.
+        """
+        self._store, self._reader = store, LanesReader("store", followers, read_bytes=read_bytes)
         self._flush_rows, self._flush_s = flush_rows, flush_s
         self._monotonic = monotonic
         self._held = _Held()  # growing

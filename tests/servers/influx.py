@@ -165,27 +165,46 @@ StartInflux = Callable[[Generation], Influx]
 
 
 @pytest.fixture(scope="session")
-def start_influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartInflux]:
-    """Start a server of a generation; skips by name where there is none."""
+def shared_influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartInflux]:
+    """The server of a generation, shared by all tests (take your own databases)."""
+    shared: dict[Generation, Influx] = {}
+
+    def start(generation: Generation) -> Influx:
+        if generation not in shared:
+            directory = tmp_path_factory.mktemp(f"influx-{generation}-")
+            shared[generation] = _start(generation, directory)
+        return shared[generation]
+
+    yield start
+    for server in shared.values():
+        server.stop()
+
+
+@pytest.fixture
+def start_influx(tmp_path: Path) -> Iterator[StartInflux]:
+    """Start a server of a generation for this test alone, to be stopped and killed at will."""
     started: list[Influx] = []
 
     def start(generation: Generation) -> Influx:
-        program = find_influxd(generation)
-        if program is None:
-            pytest.skip(f"InfluxDB {generation} is not installed")
-        directory = tmp_path_factory.mktemp(f"influx-{generation}-")
-        server = Influx(generation, program, directory)
-        started.append(server)
-        server.start()
-        return server
+        started.append(_start(generation, tmp_path / f"influx-{len(started)}"))
+        return started[-1]
 
     yield start
     for server in started:
         server.stop()
 
 
-@pytest.fixture(scope="session", params=GENERATIONS)
-def influx(request: pytest.FixtureRequest, start_influx: StartInflux) -> Influx:
-    """One server of each generation in turn, shared by all tests (take your own databases)."""
+@pytest.fixture(params=GENERATIONS)
+def influx(request: pytest.FixtureRequest, shared_influx: StartInflux) -> Influx:
+    """The shared server of each generation in turn."""
     generation: Generation = request.param
-    return start_influx(generation)
+    return shared_influx(generation)
+
+
+def _start(generation: Generation, directory: Path) -> Influx:
+    program = find_influxd(generation)
+    if program is None:
+        pytest.skip(f"InfluxDB {generation} is not installed")
+    server = Influx(generation, program, directory)
+    server.start()
+    return server

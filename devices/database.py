@@ -38,7 +38,7 @@ def open_database(url: str) -> Engine:
 
 @contextmanager
 def writing(database: Engine) -> Iterator[Connection]:
-    """One write transaction: takes SQLite's write lock at once, commits at the end, rolls back on error.
+    """One write transaction: SQLite's write lock at once, commit at the end, rollback on error.
 
     A transaction that reads first and writes later would fail at the upgrade (SQLITE_BUSY) when
     another process has written in between. Keep it under 50 ms and never await inside.

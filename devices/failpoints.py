@@ -38,7 +38,7 @@ _name, _left = _armed(os.environ.get("SATOMORI_FAILPOINT", ""))
 
 def failpoint(name: str) -> None:
     """Die here, at once and without clean-up, if this failpoint is armed and its count is up."""
-    global _left
+    global _left  # noqa: PLW0603 (a count of this process, set once from its environment)
     if name != _name:
         return
     _left -= 1

@@ -116,7 +116,7 @@ class RevisionFrame:
 
 @dataclass(frozen=True, slots=True)
 class SeriesDefinition:
-    """Series ``series`` is ``quantity`` of the device with registry id ``device``, named ``name``."""
+    """Series ``series`` is ``quantity`` of the device ``name`` with registry id ``device``."""
 
     series: int
     device: int

@@ -109,6 +109,7 @@ class _Element(msgspec.Struct, gc=False):
 
 _decode_strictly = msgspec.json.Decoder(_Element | list[_Element]).decode
 _code_of = dict(QUANTITY_CODES).__getitem__
+_KNOWN = frozenset(QUANTITY_NAMES)
 _TOO_LARGE = f"at most {MAX_PAYLOAD_BYTES} bytes"
 
 
@@ -129,21 +130,18 @@ def decode_batch(payloads: Sequence[bytes]) -> Batch:
     columns = _Columns()
     codes, values, add = columns.quantity, columns.value, columns.add
     for index, payload in enumerate(payloads):
+        read = None
         try:
-            if len(payload) > MAX_PAYLOAD_BYTES:
-                raise ValueError(_TOO_LARGE)  # noqa: TRY301 (the one way into the slow path)
-            element = _decode_strictly(payload)
-            if type(element) is _Element:
-                given = element.v
-                codes.extend(map(_code_of, given))
-                if not given:
-                    raise KeyError("v")  # noqa: TRY301 (as above)
-                values.extend(given.values())
-                add(index, element, len(given))
-                continue
+            if len(payload) <= MAX_PAYLOAD_BYTES:
+                read = _decode_strictly(payload)
+                if type(read) is _Element and read.v:
+                    codes.extend(map(_code_of, read.v))
+                    values.extend(read.v.values())
+                    add(index, read, len(read.v))
+                    continue
         except (ValueError, KeyError, RecursionError):
             del codes[len(values) :]
-        columns.add_slowly(index, payload)
+        columns.add_slowly(index, payload, read)
     return columns.batch()
 
 
@@ -181,9 +179,11 @@ class _Columns:
         self.samples.append((index, element.t, element.n, element.boot, count))
         self.device.append(element.d)
 
-    def add_slowly(self, index: int, payload: bytes) -> None:
+    def add_slowly(
+        self, index: int, payload: bytes, read: _Element | list[_Element] | None
+    ) -> None:
         """Take an array, or a message that needs mending."""
-        elements = _strict_elements(payload)
+        elements = _if_good(read)
         if elements is None:
             mended = _mend(payload)
             if isinstance(mended, Rejected):
@@ -232,12 +232,17 @@ def _strict_elements(payload: bytes) -> list[_Element] | None:
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
     try:
-        read = _decode_strictly(payload)
+        return _if_good(_decode_strictly(payload))
     except (ValueError, RecursionError):
+        return None
+
+
+def _if_good(read: _Element | list[_Element] | None) -> list[_Element] | None:
+    if read is None:
         return None
     elements = [read] if isinstance(read, _Element) else read
     is_good = 0 < len(elements) <= MAX_SAMPLES and all(
-        e.v and QUANTITY_CODES.keys() >= e.v.keys() for e in elements
+        e.v and _KNOWN.issuperset(e.v) for e in elements
     )
     return elements if is_good else None
 
@@ -247,6 +252,10 @@ def _strict_elements(payload: bytes) -> list[_Element] | None:
 
 class _Remarks(list[Remark]):
     """Remarks on one message, bounded."""
+
+    @property
+    def is_full(self) -> bool:
+        return len(self) > MAX_REMARKS
 
     def add(self, path: str, value: object, reason: str) -> None:
         if len(self) < MAX_REMARKS:
@@ -329,6 +338,8 @@ def _mend_values(path: str, raw: object, remarks: _Remarks) -> dict[str, float |
     values: dict[str, float | bool] = {}
     for name, value in raw.items():
         reason = _fault(name, value)
+        if reason and remarks.is_full:
+            continue
         if reason:
             remarks.add(f'{path}["{shown(name)}"]', value, reason)
         else:
@@ -337,7 +348,7 @@ def _mend_values(path: str, raw: object, remarks: _Remarks) -> dict[str, float |
 
 
 def _fault(name: str, value: object) -> str | None:
-    if name not in QUANTITY_CODES:
+    if name not in _KNOWN:
         return "unknown_quantity"
     if not isinstance(value, (int, float)):
         return "bad_type"

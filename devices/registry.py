@@ -88,6 +88,11 @@ class Registry:
         self._lock = Lock()
         self._last = RegistrySnapshot(0, {}, {}, {}, {})
 
+    @property
+    def database(self) -> Engine:
+        """Where the registry is kept; intake's own tables stand beside it."""
+        return self._database
+
     def revision(self) -> int:
         """The present revision, 0 before the first change. One SELECT of one row."""
         with self._database.connect() as connection:

@@ -8,6 +8,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("satomori", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("satomori")
 
 pytest_plugins = ["tests.servers.mosquitto", "tests.servers.postgres", "tests.servers.influx"]
 
@@ -17,7 +22,7 @@ SHARED_DATA = Path(os.environ.get("SATOMORI_TEST_DATA", ROOT.parent / "shared" /
 
 @pytest.fixture
 def shared_data() -> Path:
-    """The folder of real inputs (rivers, meters); the test is skipped by name where it is absent."""
+    """The folder of real inputs (rivers, meters); skipped by name where it is absent."""
     if not SHARED_DATA.is_dir():
         pytest.skip("real inputs are not on this machine (SATOMORI_TEST_DATA)")
     return SHARED_DATA

@@ -173,6 +173,25 @@ class TestBitRot:
         damaged = rotten(place, offset)
         assert damaged.resume_after == Position(positions[0].epoch, int(second.stem) - 1)
 
+    def test_a_frame_that_stands_in_for_another_is_damage(self, place: Place) -> None:
+        write_ticks(place.writer(), range(6))
+        segment = place.segments()[0]
+        second, third, fourth = frame_offsets(segment)[2:5]
+        data = bytearray(segment.read_bytes())
+        data[third:fourth] = data[second:third]
+        segment.write_bytes(data)
+        assert "frame 3 stands where frame 4 belongs" in rotten(place, third).reason
+
+    def test_a_segment_of_another_journal_is_not_read_on_into(self, place: Place) -> None:
+        other = Place(place.directory.with_name("other"))
+        for journal in (place, other):
+            write_ticks(journal.writer(segment_bytes=300), range(40))
+            journal.close()
+        shutil.copy(other.segments()[2], place.segments()[2])
+        with pytest.raises(PositionLost) as lost:
+            read_all(place.follower())
+        assert lost.value.after.n == int(place.segments()[2].stem) - 1
+
     def test_nothing_to_go_on_with_is_said_as_none(self, place: Place) -> None:
         write_ticks(place.writer(), range(3))
         segment = place.segments()[0]
@@ -225,6 +244,21 @@ class TestBitRot:
             bad.close()
 
 
+class TestTail:
+    def test_a_half_written_tail_leaves_the_one_before(self, place: Place) -> None:
+        writer, follower = place.writer(), place.follower()
+        before, newest = write_ticks(writer, range(2))
+        tail = place.directory / "published"
+        data = tail.read_bytes()
+        generations = [int.from_bytes(data[at : at + 8], "little") for at in (0, 64)]
+        slot = 64 * generations.index(max(generations))
+        for offset in range(slot, slot + 44):
+            flip(tail, offset)
+            assert follower.head() == before
+            tail.write_bytes(data)
+        assert follower.head() == newest
+
+
 class TestRestoredBackup:
     def restored(self, place: Place) -> tuple[list[Position], Position]:
         """Ticks 0..4, backed up after 2 without ``published``, restored, then tick 90.
@@ -271,6 +305,17 @@ class TestRestoredBackup:
         assert place.ticks() == [0, 1, 90]
         with pytest.raises(PositionLost):
             place.follower().read(ahead)
+
+    def test_a_reader_at_work_is_told_too(self, place: Place) -> None:
+        writer, follower = place.writer(), place.follower()
+        write_ticks(writer, range(2))
+        tail = place.directory / "published"
+        older = tail.read_bytes()
+        ahead = write_ticks(writer, [2, 3])[-1]
+        assert read_all(follower)[-1].position == ahead
+        tail.write_bytes(older)
+        with pytest.raises(PositionLost):
+            follower.read(ahead)
 
     def test_an_emptied_directory_is_a_new_journal(self, place: Place) -> None:
         old = write_ticks(place.writer(), range(3))[-1]

@@ -132,8 +132,11 @@ class Fleet:
             self._report(device[rows], at[rows], chosen, is_due[rows], is_forced[rows])
 
     def _sleep_ms(self, device: Indices, at: Int64s) -> Int64s:
-        jitter = 0.99 + 0.02 * noise.uniform(self._seed, 822, device, at)
-        return np.round(self._traits.sense_ms[device] * jitter).astype(np.int64)
+        """Until the next waking; the first time any part of it, so that the fleet spreads out."""
+        draw = noise.uniform(self._seed, 822, device, at)
+        is_first = self._reported_at[device] == _NEVER
+        share = np.where(is_first, 0.05 + 0.95 * draw, 0.99 + 0.02 * draw)
+        return np.round(self._traits.sense_ms[device] * share).astype(np.int64)
 
     def _decide(
         self, kind: str, device: Indices, at: Int64s, values: Values, is_forced: NDArray[np.bool_]

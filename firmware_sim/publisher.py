@@ -134,7 +134,7 @@ class Publisher:
         return self._refused
 
     def connect(self, timeout_s: float = 10.0) -> None:
-        """Connect and wait for the broker's consent; BrokerUnavailableError if it does not come in time."""
+        """Connect and wait for the broker's consent; BrokerUnavailableError without it."""
         try:
             self._client.connect(self._broker.host, self._broker.port, **self._session())
         except OSError as error:
@@ -208,7 +208,7 @@ class Publisher:
 
     def _session(self) -> dict[str, Any]:
         """A session that outlives the connection, so that a broken one is taken up again."""
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho
         properties.SessionExpiryInterval = _SESSION_S
         return {"clean_start": MQTT_CLEAN_START_FIRST_ONLY, "properties": properties}
 

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 _MIB: Final = 1 << 20
 
 
-class PositionLost(Exception):
+class PositionLost(LookupError):
     """The frames after a position are gone, or are of another epoch (a restored backup).
 
     Go on with ``read(after=None)``, which begins at ``oldest``, and expect to see frames again.

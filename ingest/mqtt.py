@@ -117,6 +117,13 @@ class Consumer:
         """The client id, which also names the connection in receipts."""
         return self._greeting.client_id
 
+    @property
+    def oldest_at(self) -> int | None:
+        """When the oldest message that nobody has taken came; None if there is none."""
+        if self._waiting:
+            return self._waiting[0].spans[0][1]
+        return self._spans[0][1] if self._spans else None
+
     async def run(self) -> None:
         """Connect, read, reconnect with growing pauses; until cancelled, then say goodbye."""
         tries = 0

@@ -1,0 +1,197 @@
+"""The intake process: broker → lanes → journal → acknowledgement, with clock and registry.
+
+Two lanes that never wait for each other, each with connections, a thread and a journal of its own.
+Ends in order: stop reading, make durable what was read, acknowledge it, say goodbye to the broker.
+Refuses to know stores, rules and pages: they read the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from devices.frames import BrokerFrame, Lane
+from devices.registry import Registry, RegistrySnapshot
+from ingest import resubmission
+from ingest.intake_lane import LaneRunner
+from ingest.intake_status import IntakeStatus, write_status
+from ingest.journal import JournalWriter
+from ingest.journal_follower import JournalFollower
+from ingest.mqtt import BrokerAddress, Consumer, Link
+from ingest.mqtt_session import Greeting
+from ingest.topics import lane_of, retired, subscriptions
+
+__all__ = ["BrokerAddress", "Intake"]
+
+log = structlog.get_logger()
+
+EVERY_S: Final = 1.0
+WIND_UP_S: Final = 10.0
+EXPIRE_EVERY_S: Final = 600.0
+KEEP_MS: Final = 72 * 3_600_000
+
+
+class Intake:
+    """Takes in all messages of a broker. One instance a client prefix: sessions are named by it."""
+
+    def __init__(
+        self,
+        *,
+        broker: BrokerAddress,
+        registry: Registry,
+        journals: Mapping[Lane, JournalWriter],
+        followers: Mapping[Lane, JournalFollower],
+        now: Callable[[], int],
+        status_path: Path | None = None,
+        client_prefix: str = "satomori-intake",
+        connections_per_lane: int = 1,
+        session_expiry_s: int = 604_800,
+        receive_maximum: int = 20_000,
+        keep_alive_s: int = 20,
+        keep_ms: int = KEEP_MS,
+    ) -> None:
+        """``followers`` (reader ``intake``) read our own journals at the start.
+
+        Journal segments older than ``keep_ms`` go when every reader has passed them.
+        """
+        self._broker, self._registry, self._now = broker, registry, now
+        self._journals, self._status_path, self._keep_ms = journals, status_path, keep_ms
+        self._prefix, self._connections = client_prefix, connections_per_lane
+        self._session_expiry_s, self._receive_maximum = session_expiry_s, receive_maximum
+        self._keep_alive_s = keep_alive_s
+        self._status = IntakeStatus()
+        self._followers = followers
+        self._lanes: dict[Lane, LaneRunner] = {}
+        self._consumers: list[Consumer] = []
+        self._outages: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Take in until cancelled; everything read by then is durable and acknowledged."""
+        await self._start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for runner in self._lanes.values():
+                    tasks.create_task(runner.run(), name=f"intake-{runner.lane}")
+                for consumer in self._consumers:
+                    tasks.create_task(consumer.run(), name=consumer.name)
+                tasks.create_task(self._tick(), name="intake-tick")
+                tasks.create_task(self._every(EVERY_S, self._follow_registry), name="registry")
+                tasks.create_task(self._every(EVERY_S, self._take_resubmitted), name="resubmission")
+                tasks.create_task(self._every(EXPIRE_EVERY_S, self._expire), name="expiry")
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    await self._wind_up()
+                    raise
+        finally:
+            for runner in self._lanes.values():
+                runner.close()
+
+    # -- beginning and end
+
+    async def _start(self) -> None:
+        snapshot = await asyncio.to_thread(self._registry.snapshot)
+        self._status.revision = snapshot.revision
+        for lane in Lane:
+            runner = LaneRunner(
+                self._journals[lane], self._followers[lane], self._registry, self._status, self._now
+            )
+            await runner.start(snapshot)
+            self._lanes[lane] = runner
+            for shard in range(self._connections):
+                runner.consumers.append(self._consumer(runner, shard))
+        self._consumers = [c for runner in self._lanes.values() for c in runner.consumers]
+
+    def _consumer(self, runner: LaneRunner, shard: int) -> Consumer:
+        lane, count = runner.lane, self._connections
+        greeting = Greeting(
+            f"{self._prefix}-{lane}-{shard}",
+            subscriptions(lane, shard, count),
+            retired(lane, shard, count),
+            keep_alive_s=self._keep_alive_s,
+            session_expiry_s=self._session_expiry_s,
+            receive_maximum=self._receive_maximum,
+        )
+        runner.add(BrokerFrame(self._now(), greeting.client_id, is_up=False))
+        return Consumer(
+            greeting,
+            self._broker,
+            now=self._now,
+            on_messages=runner.wake,
+            on_link=lambda link: self._note_link(runner, link),
+            on_session_lost=runner.forget,
+            had_session=greeting.client_id in runner.known_connections,
+        )
+
+    def _note_link(self, runner: LaneRunner, link: Link) -> None:
+        runner.add(BrokerFrame(self._now(), link.name, is_up=link.is_up))
+
+    async def _wind_up(self) -> None:
+        for consumer in self._consumers:
+            consumer.stop_reading()
+        try:
+            async with asyncio.timeout(WIND_UP_S):
+                await asyncio.gather(*(runner.drain() for runner in self._lanes.values()))
+        except TimeoutError:
+            log.warning("ingest.intake.not_drained", waited_s=WIND_UP_S)
+
+    # -- what is done again and again
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            at = self._now()
+            for runner in self._lanes.values():
+                runner.tick(at)
+                runner.measure()
+            if self._status_path is not None:
+                fields = self._status.fields(at, (c.link for c in self._consumers))
+                await asyncio.to_thread(write_status, self._status_path, fields)
+            due = max(due + EVERY_S, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step that needs database or disk; an outage is logged once and passes."""
+        name = step.__name__.strip("_")
+        while True:
+            try:
+                await step()
+            except (SQLAlchemyError, OSError) as error:
+                text = str(error).splitlines()[0]
+                if self._outages.get(name) != text:
+                    self._outages[name] = text
+                    log.warning("ingest.intake.outage", step=name, error=text)
+            else:
+                self._outages.pop(name, None)
+            await asyncio.sleep(seconds)
+
+    async def _follow_registry(self) -> None:
+        if await asyncio.to_thread(self._registry.revision) == self._status.revision:
+            return
+        snapshot: RegistrySnapshot = await asyncio.to_thread(self._registry.snapshot)
+        self._status.revision = snapshot.revision
+        for runner in self._lanes.values():
+            runner.switch(snapshot)
+
+    async def _take_resubmitted(self) -> None:
+        database = self._registry.database
+        noted = await asyncio.to_thread(resubmission.last_done, database)
+        done = max(noted, *(runner.resubmitted for runner in self._lanes.values()))
+        rows = await asyncio.to_thread(resubmission.waiting, database, done)
+        for runner in self._lanes.values():
+            own = [row.as_arrival() for row in rows if lane_of(row.topic) is runner.lane]
+            if own:
+                await runner.resubmit(own)
+        newest = rows[-1].id if rows else done
+        if newest > noted:
+            await asyncio.to_thread(resubmission.note_done, database, newest)
+
+    async def _expire(self) -> None:
+        for journal in self._journals.values():
+            await asyncio.to_thread(journal.expire, self._now() - self._keep_ms)

@@ -1,0 +1,285 @@
+"""Runs one lane: what has gathered becomes a batch, the batch durable, then acknowledged, in order.
+
+    gather ──▶ batch 1 ──▶ journal ──▶ PUBACKs
+    gather ············ ──▶ batch 2 ──▶ journal ──▶ PUBACKs        one batch at a time,
+                └─ at least 20 ms after the last began ─┘           one thread a lane
+
+The thread works on the lane's state and the journal; the event loop only while it rests. Refuses to
+know how a message becomes a frame (``ingest.lane``) and how it came (``ingest.mqtt``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import numpy as np
+import structlog
+
+from devices.failpoints import failpoint
+from devices.frames import Frame, Lane, Position, TickFrame
+from devices.registry import Registry, RegistrySnapshot
+from ingest.device_ack import AckDesk
+from ingest.intake_status import IntakeStatus
+from ingest.journal import JournalFull, JournalWriter
+from ingest.journal_follower import JournalFollower
+from ingest.lane import Arrival, LaneState, Tally
+from ingest.lane_snapshot import encode_snapshot, restore, save
+from ingest.mqtt import Consumer, Gathered
+
+log = structlog.get_logger()
+
+BATCH_EVERY_S: Final = 0.02
+SNAPSHOT_EVERY_MS: Final = 10_000
+RETRY_S: Final = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Work:
+    """What waits to be taken in together."""
+
+    snapshot: RegistrySnapshot | None = None
+    forgotten: list[str] = field(default_factory=list)
+    events: list[Frame] = field(default_factory=list)
+    gathered: list[Gathered] = field(default_factory=list)
+    resubmitted: list[Arrival] = field(default_factory=list)
+    done: list[asyncio.Future[None]] = field(default_factory=list)
+    tick: TickFrame | None = None
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """All messages, the resubmitted ones last."""
+        yield from map(_as_arrival, self.gathered)
+        yield from self.resubmitted
+
+
+class LaneRunner:
+    """One lane's consumers, state, journal and thread."""
+
+    def __init__(
+        self,
+        journal: JournalWriter,
+        follower: JournalFollower,
+        registry: Registry,
+        status: IntakeStatus,
+        now: Callable[[], int],
+    ) -> None:
+        self.lane: Lane = journal.lane
+        self.consumers: list[Consumer] = []
+        self._journal, self._follower, self._registry = journal, follower, registry
+        self._status, self._counts, self._now = status, status.lanes[journal.lane], now
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{self.lane}")
+        self._work = Work()
+        self._wake = asyncio.Event()
+        self._rest = asyncio.Event()
+        self._rest.set()
+        self._desk = AckDesk()
+        self._saved_at = 0
+        self._in_hand: list[Gathered] = []
+        self._state: LaneState
+        self._snapshot: RegistrySnapshot
+        self._names: dict[int, str] = {}
+
+    async def start(self, snapshot: RegistrySnapshot) -> None:
+        """Rebuild the state from snapshot and journal, and journal the registry if it is new."""
+        self._use(snapshot)
+        self._state = LaneState(snapshot, self._registry.add_series)
+        await self._in_thread(lambda: restore(self._state, self._journal.directory, self._follower))
+        await self._append(self._state.begin(snapshot, self._now()))
+        await self._save(self._journal.position)
+
+    @property
+    def resubmitted(self) -> int:
+        """The newest row of the resubmission table that is in this journal."""
+        return self._state.resubmitted
+
+    @property
+    def known_connections(self) -> tuple[str, ...]:
+        """Connections that had a session with the broker before this start."""
+        return self._state.receipts.connections()
+
+    # -- what others put in
+
+    def wake(self) -> None:
+        """Something has gathered."""
+        self._wake.set()
+
+    def add(self, event: Frame) -> None:
+        """Journal this frame with the next batch, before its messages."""
+        self._work.events.append(event)
+        self._wake.set()
+
+    def tick(self, at: int) -> None:
+        """Journal a tick after the next batch; of several that wait, the newest."""
+        self._work.tick = TickFrame(at)
+        self._wake.set()
+
+    def switch(self, snapshot: RegistrySnapshot) -> None:
+        """Use this registry from the next batch on."""
+        self._work.snapshot = snapshot
+        self._wake.set()
+
+    def forget(self, connection: str) -> None:
+        """The broker has lost this connection's session."""
+        self._work.forgotten.append(connection)
+
+    def resubmit(self, arrivals: Sequence[Arrival]) -> asyncio.Future[None]:
+        """Take these messages in; the future ends when they are durable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._work.resubmitted.extend(arrivals)
+        self._work.done.append(done)
+        self._wake.set()
+        return done
+
+    # -- the loop
+
+    async def run(self) -> None:
+        """Batch after batch, until cancelled (call `drain` before)."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._wake.wait()
+                self._rest.clear()
+                self._wake.clear()
+                began = loop.time()
+                await self._take_in(self._collect())
+                self._counts.last_commit_ms = (loop.time() - began) * 1000
+                self._rest.set()
+                await asyncio.sleep(began + BATCH_EVERY_S - loop.time())
+        finally:
+            self._rest.set()
+            self._wake.clear()
+
+    async def drain(self) -> None:
+        """Return when everything that has gathered is durable and acknowledged, and state saved."""
+        while self._wake.is_set() or not self._rest.is_set():
+            await self._rest.wait()
+            await asyncio.sleep(BATCH_EVERY_S)
+        await self._save(self._journal.position)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._thread.shutdown(wait=False)
+
+    def measure(self) -> None:
+        """Put what is pending into the status."""
+        waiting = [at for c in self.consumers if (at := c.oldest_at) is not None]
+        waiting += [gathered.spans[0][1] for gathered in self._in_hand]
+        self._counts.lag_ms = max(0, self._now() - min(waiting)) if waiting else 0
+        self._counts.pending = sum(consumer.pending for consumer in self.consumers)
+
+    def _collect(self) -> Work:
+        work, self._work = self._work, Work()
+        work.gathered = [gathered for c in self.consumers for gathered in c.take()]
+        self._in_hand = work.gathered
+        return work
+
+    async def _take_in(self, work: Work) -> None:
+        """One batch: frames, journal, acknowledgements, and then what may wait."""
+        if work.snapshot is not None:
+            self._use(work.snapshot)
+        frames, tally = await self._in_thread(lambda: _frames(self._state, work, self._now()))
+        await self._append(frames)
+        self._acknowledge(work)
+        self._in_hand = []
+        self._status.note(self.lane, tally, self._names, self._now())
+        self._desk.note(tally.numbered)
+        if work.tick is not None:
+            self._counts.last_tick_at = work.tick.at
+            self._answer_devices()
+            if self._now() - self._saved_at >= SNAPSHOT_EVERY_MS:
+                await self._save(self._journal.position)
+
+    def _acknowledge(self, work: Work) -> None:
+        if work.gathered:
+            failpoint("intake.journaled")
+            for consumer in self.consumers:
+                for gathered in work.gathered:
+                    if gathered.connection == consumer.name:
+                        consumer.acknowledge(gathered)
+            failpoint("intake.acknowledged")
+        for done in work.done:
+            if not done.done():
+                done.set_result(None)
+
+    async def _append(self, frames: Sequence[Frame]) -> None:
+        """Make frames durable, however long it takes; nothing is acknowledged meanwhile."""
+        while frames:
+            try:
+                position = await self._in_thread(lambda: self._journal.append(frames))
+            except (JournalFull, OSError) as error:
+                self._note_refusal(str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._note_refusal("")
+                self._counts.position = position.n
+                self._counts.commits += 1
+                return
+
+    def _note_refusal(self, error: str) -> None:
+        if error != self._counts.journal_error:
+            self._counts.journal_error = error
+            if error:
+                log.error("ingest.journal.refused", lane=str(self.lane), error=error)
+            else:
+                log.info("ingest.journal.accepted", lane=str(self.lane))
+
+    async def _save(self, position: Position) -> None:
+        self._saved_at = self._now()
+        await self._in_thread(lambda: self._save_now(position))
+
+    def _save_now(self, position: Position) -> None:
+        """A snapshot that cannot be written costs time at the next start, nothing else."""
+        try:
+            save(self._journal.directory, encode_snapshot(self._state, position))
+            self._follower.retain(position)
+        except OSError as error:
+            log.warning("ingest.state.not_saved", lane=str(self.lane), error=str(error))
+
+    def _answer_devices(self) -> None:
+        consumer = next((c for c in self.consumers if c.link.is_up), None)
+        if consumer is None:
+            return
+        answers = self._desk.answers(self._state.sequences, self._snapshot.devices, self._now())
+        for topic, payload in answers:
+            consumer.publish(topic, payload)
+
+    def _use(self, snapshot: RegistrySnapshot) -> None:
+        self._snapshot = snapshot
+        self._names = {device.id: device.name for device in snapshot.devices.values()}
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _frames(state: LaneState, work: Work, at: int) -> tuple[list[Frame], Tally]:
+    """What the journal is to hold of a batch: registry, events, messages, tick."""
+    tally = Tally()
+    frames: list[Frame] = []
+    if work.snapshot is not None:
+        frames += state.switch(work.snapshot, at)
+    for connection in work.forgotten:
+        state.receipts.forget(connection)
+    frames += work.events
+    for arrival in work.arrivals():
+        frames += state.take_in(arrival, tally)
+    if work.tick is not None:
+        frames.append(work.tick)
+    return frames, tally
+
+
+def _as_arrival(gathered: Gathered) -> Arrival:
+    publishes = gathered.publishes
+    ids = np.frombuffer(b"".join(publishes.packet_ids), ">u2").astype(np.uint16)
+    return Arrival(
+        gathered.connection,
+        publishes.topics,
+        publishes.payloads,
+        ids,
+        publishes.redelivered,
+        gathered.received_at(),
+    )

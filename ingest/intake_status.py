@@ -1,0 +1,193 @@
+"""What intake has done and how it is, for people and for the file that others read each second.
+
+Bounded: counts by reason for ever, the last examples for a limited number of devices. A new kind of
+fault is logged once. Refuses to know how messages are taken in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from devices.frames import Lane
+from devices.outcomes import Remark, shown
+from ingest.lane import Tally
+from ingest.mqtt import Link
+
+log = structlog.get_logger()
+
+MAX_EXAMPLES: Final = 200
+MAX_LOGGED: Final = 1_000
+_RATE_OVER_S: Final = 10
+
+
+@dataclass(slots=True)
+class _Example:
+    """The last fault of one sort at one place, and how often it came."""
+
+    count: int = 0
+    last_at: int = 0
+    path: str = ""
+    value: str = ""
+
+
+@dataclass(slots=True)
+class LaneCounts:
+    """Totals of one lane since the start; ``lag_ms`` is the age of the oldest message pending."""
+
+    messages: int = 0
+    repeated: int = 0
+    readings: int = 0
+    numbers_missing: int = 0
+    numbers_filled: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
+    commits: int = 0
+    last_commit_ms: float = 0.0
+    last_tick_at: int = 0
+    pending: int = 0
+    lag_ms: int = 0
+    position: int = 0
+    journal_error: str = ""
+
+
+class IntakeStatus:
+    """Counts, examples of faults, rates."""
+
+    def __init__(self) -> None:
+        self.lanes = {lane: LaneCounts() for lane in Lane}
+        self.revision = 0
+        self._remarks: OrderedDict[tuple[str, str], _Example] = OrderedDict()
+        self._rejected: OrderedDict[tuple[str, str], _Example] = OrderedDict()
+        self._logged: set[tuple[str, str]] = set()
+        self._history: deque[tuple[int, dict[Lane, tuple[int, int]]]] = deque(
+            maxlen=_RATE_OVER_S + 1
+        )
+
+    def note(self, lane: Lane, tally: Tally, names: Mapping[int, str], at: int) -> None:
+        """Add what became of a batch; ``names`` are device names by id."""
+        counts = self.lanes[lane]
+        counts.messages += tally.messages
+        counts.repeated += tally.repeated
+        counts.readings += tally.readings
+        counts.numbers_missing += tally.numbers_missing
+        counts.numbers_filled += tally.numbers_filled
+        counts.flags.update(tally.flags)
+        for topic, found in tally.rejected:
+            counts.rejected[found.reason] += 1
+            self._exemplify(self._rejected, (shown(topic), found.reason), "", found.detail, at)
+        for device, remark in tally.remarks:
+            self._note_remark(counts, names.get(device, str(device)), remark, at)
+
+    def fields(self, now: int, links: Iterable[Link]) -> dict[str, Any]:
+        """The whole status as JSON values; call it once a second."""
+        totals = {lane: (c.messages, c.readings) for lane, c in self.lanes.items()}
+        self._history.append((now, totals))
+        links = list(links)
+        return {
+            "at": now,
+            "pid": os.getpid(),
+            "revision": self.revision,
+            "broker": {link.name: "up" if link.is_up else "down" for link in links},
+            "connections": [_link_fields(link) for link in links],
+            "lanes": {lane.value: self._lane_fields(lane) for lane in Lane},
+            "remarks": _example_fields(self._remarks, "device"),
+            "rejected": _example_fields(self._rejected, "topic"),
+        }
+
+    def _note_remark(self, counts: LaneCounts, device: str, remark: Remark, at: int) -> None:
+        counts.remarks[remark.reason] += 1
+        self._exemplify(self._remarks, (device, remark.reason), remark.path, remark.value, at)
+
+    def _exemplify(
+        self,
+        examples: OrderedDict[tuple[str, str], _Example],
+        key: tuple[str, str],
+        path: str,
+        value: str,
+        at: int,
+    ) -> None:
+        example = examples.pop(key, None) or _Example()
+        example.count += 1
+        example.last_at, example.path, example.value = at, path, value
+        examples[key] = example
+        if len(examples) > MAX_EXAMPLES:
+            examples.popitem(last=False)
+        if example.count > 1 or key in self._logged or len(self._logged) >= MAX_LOGGED:
+            return
+        self._logged.add(key)
+        if examples is self._rejected:
+            log.warning("ingest.message.rejected", topic=key[0], reason=key[1], detail=value)
+        else:
+            log.warning(
+                "ingest.field.left_out", device=key[0], reason=key[1], path=path, value=value
+            )
+
+    def _lane_fields(self, lane: Lane) -> dict[str, Any]:
+        counts = self.lanes[lane]
+        first_at, first = self._history[0]
+        last_at, last = self._history[-1]
+        seconds = max(1, last_at - first_at) / 1000
+        messages, readings = (b - a for a, b in zip(first[lane], last[lane], strict=True))
+        return {
+            "messages": counts.messages,
+            "readings": counts.readings,
+            "repeated": counts.repeated,
+            "messages_per_s": round(messages / seconds, 1),
+            "readings_per_s": round(readings / seconds, 1),
+            "numbers_missing": counts.numbers_missing,
+            "numbers_filled": counts.numbers_filled,
+            "flags": dict(counts.flags),
+            "rejected": dict(counts.rejected),
+            "remarks": dict(counts.remarks),
+            "commits": counts.commits,
+            "last_commit_ms": round(counts.last_commit_ms, 1),
+            "last_tick_at": counts.last_tick_at,
+            "pending": counts.pending,
+            "lag_ms": counts.lag_ms,
+            "position": counts.position,
+            "journal_error": counts.journal_error,
+        }
+
+
+def write_status(path: Path, fields: Mapping[str, Any]) -> None:
+    """Replace the status file as a whole; a reader sees the old one or the new one."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(fields), encoding="utf-8")
+    draft.replace(path)
+
+
+def _link_fields(link: Link) -> dict[str, Any]:
+    return {
+        "name": link.name,
+        "state": "up" if link.is_up else "down",
+        "since_at": link.since_at,
+        "connects": link.connects,
+        "sessions_lost": link.sessions_lost,
+        "error": link.error,
+    }
+
+
+def _example_fields(
+    examples: OrderedDict[tuple[str, str], _Example], first: str
+) -> list[dict[str, Any]]:
+    """Newest first."""
+    return [
+        {
+            first: key[0],
+            "reason": key[1],
+            "count": example.count,
+            "last_at": example.last_at,
+            "path": example.path,
+            "value": example.value,
+        }
+        for key, example in reversed(examples.items())
+    ]

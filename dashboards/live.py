@@ -41,6 +41,7 @@ from devices.readings import Readings
 from devices.registry import Registry
 from ingest.journal_follower import JournalFollower, PositionLost
 from ingest.segments import JournalDamaged
+from ingest.store_writer import StoreLag
 from ingest.stores.series_store import StoreOutage
 
 log = structlog.get_logger()
@@ -56,6 +57,8 @@ _JOURNAL_RETRY_S: Final = 1.0
 _TICK_LATE_MS: Final = 10_000
 _HISTORY_MS: Final = 80 * 60_000
 _AHEAD_MS: Final = 10 * 60_000
+_NOT_OF_THE_MAP: Final = frozenset({"store", "store_writer", "status"})
+"""Troubles with which the map is still true: charts and figures lack something."""
 
 
 class StoredReadings(Protocol):
@@ -69,6 +72,9 @@ class StoredReadings(Protocol):
 
     def scan(self, series: Sequence[int], start_at: int, end_at: int) -> Iterator[Readings]:
         """All readings of the series in ``[start_at, end_at)``, by time."""
+
+    def lag(self) -> StoreLag:
+        """How far the store is behind, and its outage if it has one; never raises."""
 
 
 class Live:
@@ -84,16 +90,14 @@ class Live:
         status_dir: Path,
         now: Callable[[], int],
         wake_socket: Path | None,
-        report: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
-        """``report`` gives further fields of ``web.json`` (store lag, quarantine)."""
+        """``followers`` are live's own: nothing is retained for them."""
         self.board = Board()
         self.hub = EventHub(self.board, now, self.clock_json)
         self.troubles: dict[str, str] = {}
         self._database, self._registry = database, registry
         self._followers, self._stored = followers, stored
         self._status_dir, self._now, self._wake_socket = status_dir, now, wake_socket
-        self._report = report
         self._book = AlarmBook(database)
         self._alarm_revision = 0
         self._positions: dict[Lane, Position | None] = {}
@@ -114,7 +118,8 @@ class Live:
         """The processes as they are now; web itself is stale while it has troubles."""
         now = self._now()
         read = clock(self._statuses, now)
-        own = ProcessReport("stale" if self.troubles else "up", now)
+        is_true = self.troubles.keys() <= _NOT_OF_THE_MAP
+        own = ProcessReport("up" if is_true else "stale", now)
         return replace(read, processes={**read.processes, "web": own})
 
     def clock_json(self) -> bytes:
@@ -166,14 +171,13 @@ class Live:
         return list(self._stored.scan(series, now - _HISTORY_MS, now + _AHEAD_MS)) if series else []
 
     async def _starting_positions(self) -> dict[Lane, Position | None]:
-        """From where to follow: what the store does not hold yet, else the head."""
+        """From where to follow: what the store does not hold yet; the head while it is away."""
         try:
             stored = await asyncio.to_thread(self._stored.positions)
-        except StoreOutage:
-            stored = {}
-        return {
-            lane: stored.get(lane) or follower.head() for lane, follower in self._followers.items()
-        }
+        except StoreOutage as outage:
+            self._trouble("store", outage.reason)
+            return {lane: follower.head() for lane, follower in self._followers.items()}
+        return {lane: stored.get(lane) for lane in self._followers}
 
     async def _watch_store(self) -> None:
         """After an outage at the start: load again until the store has passed where we began."""
@@ -205,7 +209,7 @@ class Live:
                 self._fine(f"journal.{lane}")
             except PositionLost as lost:
                 log.warning("web.live.position_lost", lane=lane, after=str(lost.after))
-                position = follower.head()
+                position = None  # from the oldest kept; what is known already changes nothing
             except JournalDamaged as damaged:
                 self._trouble(f"journal.{lane}", str(damaged))
                 position = damaged.resume_after or follower.head()
@@ -282,6 +286,10 @@ class Live:
     async def _look_at_processes(self) -> None:
         self._statuses = await asyncio.to_thread(read_statuses, self._status_dir)
         self._look_at_ticks()
+        if outage := self._stored.lag().outage:
+            self._trouble("store_writer", outage)
+        else:
+            self._fine("store_writer")
         try:
             await asyncio.to_thread(write_status, self._status_dir / "web.json", self._own_status())
             self._fine("status")
@@ -310,7 +318,7 @@ class Live:
             "snapshots": counts.snapshots,
             "dropped_to_snapshot": counts.dropped_to_snapshot,
             "troubles": dict(self.troubles),
-            **self._report(),
+            "store": store_status(self._stored.lag()),
         }
 
     async def _look_at_sessions(self, turn: int) -> None:
@@ -341,6 +349,23 @@ class Live:
     def _fine(self, name: str) -> None:
         if self.troubles.pop(name, None) is not None:
             log.info("web.live.recovered", what=name)
+
+
+def store_status(lag: StoreLag) -> dict[str, object]:
+    """The store's part of ``web.json``; lanes without a journal are left out."""
+    frames = {lane.value: n for lane, n in lag.frames.items() if n is not None}
+    counts = lag.counts
+    return {
+        "lag_frames": frames,
+        "held_rows": lag.held_rows,
+        "outage": lag.outage,
+        "outage_s": round(lag.outage_since_s, 1),
+        "losses": lag.losses,
+        "rows": counts.rows,
+        "repeated": counts.repeated,
+        "changed": counts.changed,
+        "refused": counts.refused,
+    }
 
 
 def _states(seen: Clock) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def samples(
 
 @router.get(
     "/live",
-    response_class=EventStream,
+    response_class=Response,
     responses={
         200: {
             "content": {"text/event-stream": {"schema": {"type": "string"}}},

@@ -14,22 +14,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.frames import Lane
+from devices.frames import Lane, SeriesDefinition
 from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.influx import InfluxStore
 from ingest.stores.influx_http import InfluxAddress
+from ingest.stores.influx_line import line_prefix, lines
 from ingest.stores.series_store import Samples, StoreOutage, merge_samples, thin
 from tests.ingest.store_contract import (
     DEFINITIONS,
     METER,
+    RAIN,
     RIVER,
     T0,
+    TRAP,
     StoreContract,
     at,
     pairs,
     rows,
 )
-from tests.servers.influx import Influx
+from tests.servers.influx import GENERATIONS, Generation, Influx, StartInflux
+from tests.servers.mosquitto import free_port
 
 
 @dataclass
@@ -141,3 +145,123 @@ class TestInflux(StoreContract):
         name = f"t{uuid.uuid4().hex[:12]}"
         address = replace(influx.address, database=name, personal_database=f"{name}_personal")
         return InfluxPlace(address, tmp_path)
+
+    def test_personal_readings_are_not_in_the_public_database(
+        self, place: InfluxPlace, influx: Influx
+    ) -> None:
+        store = place.open()
+        store.define(DEFINITIONS)
+        store.append(rows((METER, 0, 3.25), (RIVER, 0, 1.0)), {})
+        store.close()
+        assert "water.total" not in influx.query("SHOW MEASUREMENTS", place.address.database)
+        personal = influx.query("SHOW MEASUREMENTS", place.address.personal_database)
+        assert "water.total" in personal
+        assert "water.level" not in personal
+
+    def test_points_are_laid_out_as_documented(self, place: InfluxPlace, influx: Influx) -> None:
+        store = place.open()
+        store.define(DEFINITIONS)
+        store.append(rows((RIVER, 0, 3.0), quality=4), {})
+        store.close()
+        table = influx.query('SELECT * FROM "water.level"', place.address.database)
+        header, row = table.strip().splitlines()
+        assert header == "name,tags,time,device,kind,quality,received_at,value"
+        assert row == f"water.level,,{T0},RG-01,river-gauge,4,{T0 + 1000},3"
+
+    def test_lines_that_the_server_refuses_do_not_keep_the_others_out(
+        self, place: InfluxPlace
+    ) -> None:
+        """The field ``value`` exists as text in one measurement, so its floats are refused."""
+        store = place.open()
+        store.define(DEFINITIONS)
+        store.append(rows((METER, 0, 1.0)), {})
+        store._server.write(place.address.database, [f'rain.intensity,device=x value="a" {T0}'])
+        store.append(
+            rows(*((s, t * 1000, float(t)) for t in range(300) for s in (RIVER, RAIN, TRAP))),
+            at(Lane.URGENT, 3),
+        )
+        assert len(store.range(RIVER, T0, T0 + 300_000)) == 300
+        assert len(store.range(TRAP, T0, T0 + 300_000)) == 300
+        assert store.counts.refused == 300
+        assert "rain.intensity" in store.counts.refusals[-1]
+        assert store.positions() == at(Lane.URGENT, 3)
+        store.close()
+
+    def test_readings_without_a_definition_are_refused_and_named(self, place: InfluxPlace) -> None:
+        store = place.open()
+        store.define(DEFINITIONS)
+        store.append(rows((RIVER, 0, 1.0), (77, 0, 1.0)), {})
+        assert (store.counts.rows, store.counts.refused) == (1, 1)
+        assert "77" in store.counts.refusals[0]
+        store.close()
+
+    def test_another_database_starts_from_the_beginning(self, place: InfluxPlace) -> None:
+        """The position of one server says nothing of what another one has."""
+        store = place.open()
+        store.append(rows(), at(Lane.URGENT, 9))
+        store.close()
+        elsewhere = InfluxPlace(replace(place.address, database="elsewhere"), place.directory)
+        store = elsewhere.open()
+        assert store.positions() == {}
+        store.close()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_server_that_is_away_is_an_outage_until_it_is_back(
+    start_influx: StartInflux, tmp_path: Path, generation: Generation
+) -> None:
+    """Killed and started again: the call that failed succeeds, what was acknowledged is there."""
+    server = start_influx(generation)
+    store = InfluxStore(server.address, tmp_path)
+    store.define(DEFINITIONS)
+    store.append(rows((RIVER, 0, 1.0), (METER, 0, 2.0)), at(Lane.URGENT, 1))
+    server.kill()
+    with pytest.raises(StoreOutage) as outage:
+        store.append(rows((RIVER, 1, 1.1)), at(Lane.URGENT, 2))
+    assert outage.value.can_retry
+    with pytest.raises(StoreOutage):
+        store.range(RIVER, T0, T0 + 10)
+    assert store.positions() == at(Lane.URGENT, 1)
+    server.start()
+    store.append(rows((RIVER, 1, 1.1)), at(Lane.URGENT, 2))
+    assert pairs(store.range(RIVER, T0, T0 + 10)) == [(0, 1.0), (1, 1.1)]
+    assert pairs(store.range(METER, T0, T0 + 10)) == [(0, 2.0)]
+    store.close()
+
+
+def test_a_wrong_token_is_an_outage_that_somebody_must_end(
+    start_influx: StartInflux, tmp_path: Path
+) -> None:
+    server = start_influx("2")
+    store = InfluxStore(replace(server.address, secret="not-the-token"), tmp_path)
+    store.define(DEFINITIONS)
+    with pytest.raises(StoreOutage) as outage:
+        store.append(rows((RIVER, 1, 1.1)), {})
+    assert not outage.value.can_retry
+    assert "401" in outage.value.reason
+    store.close()
+
+
+def test_nobody_at_the_address_is_an_outage_that_may_end(tmp_path: Path) -> None:
+    store = InfluxStore(InfluxAddress(f"http://127.0.0.1:{free_port()}"), tmp_path)
+    store.define(DEFINITIONS)
+    assert store.positions() == {}
+    with pytest.raises(StoreOutage) as outage:
+        store.append(rows((RIVER, 0, 1.0)), at(Lane.URGENT, 1))
+    assert outage.value.can_retry
+    assert store.positions() == {}
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "line\nbreak", ""])
+def test_names_that_no_line_can_carry_are_refused_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match="series 1"):
+        line_prefix(SeriesDefinition(1, 1, name, "trap", "trap.triggered"))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_line_holds_the_value_to_the_last_bit_and_as_a_float(value: float) -> None:
+    (line,) = lines(rows((1, 0, value)), {1: "m,device=d,kind=k "})
+    text = line.removeprefix("m,device=d,kind=k value=").split(",")[0]
+    assert float(text) == value
+    assert not text.endswith("i")

@@ -43,6 +43,7 @@ class PositionLost(LookupError):
     """The frames after a position are gone, or are of another epoch (a restored backup).
 
     Go on with ``read(after=None)``, which begins at ``oldest``, and expect to see frames again.
+    A LookupError, which readers that may not import this package (alerts) catch.
     """
 
     def __init__(self, after: Position, oldest: Position | None) -> None:

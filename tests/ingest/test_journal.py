@@ -97,6 +97,12 @@ class TestReading:
                 place.follower().read(never)
             assert (lost.value.after, lost.value.oldest) == (never, Position(last.epoch, 1))
 
+    def test_a_reader_that_knows_no_journal_learns_of_a_lost_position(self, place: Place) -> None:
+        """alerts may not import ingest: its JournalReader promises a LookupError."""
+        last = write_ticks(place.writer(), range(3))[-1]
+        with pytest.raises(LookupError):
+            place.follower().read(Position(last.epoch + 1, last.n))
+
 
 class TestWriting:
     def test_nothing_is_published_before_the_disk_has_it(

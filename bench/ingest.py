@@ -1,7 +1,7 @@
 """`satomori bench ingest`: the whole path under load, on this machine, with its own broker.
 
-One run: start `satomori run` in a fresh folder, publish at QoS 1, wait until every reader has passed
-the last acknowledged message, stop, open the store again and compare it with the acknowledgements.
+One run: start `satomori run` in a fresh folder, publish at QoS 1, wait until every reader has
+passed the last acknowledged message, stop, open the store again, compare it with the PUBACKs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import numpy as np
@@ -47,7 +48,7 @@ class Options:
     seconds: float = 60.0
     rate: float = 0.0
     window: int = 400
-    store: str = "duckdb"
+    store: Literal["duckdb", "influxdb"] = "duckdb"
     store_url: str = ""
 
 
@@ -122,7 +123,7 @@ def _rules() -> str:
         value = (1.5 + k / 10) / (1 if is_urgent else 4)
         lines.append(
             f'[[rules]]\nname = "rule-{k}"\nkind = "stages"\nquantity = "{QUANTITIES[is_urgent]}"\n'
-            f"hysteresis = 0.02\nwhere = {{ device_kinds = [\"{kind}\"] }}\n"
+            f'hysteresis = 0.02\nwhere = {{ device_kinds = ["{kind}"] }}\n'
             f'stages = [{{ name = "caution", level = 2, value = {value} }}]\n'
         )
     return "\n".join(lines)
@@ -153,7 +154,9 @@ def _system(config: Path, folder: Path) -> Iterator[dict[str, int]]:
     """Run the system; gives the pids of our three processes."""
     with (folder / "satomori.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "satomori", "run", "--config", str(config)], stdout=log, stderr=log
+            [sys.executable, "-m", "satomori", "run", "--config", str(config)],
+            stdout=log,
+            stderr=log,
         )
         try:
             yield _ready(folder, process)
@@ -229,9 +232,7 @@ def _result(
     database = open_database(f"sqlite:///{folder / 'var' / 'satomori.db'}")
     registry = Registry(database).snapshot()
     with database.connect() as connection:
-        rows = connection.execute(
-            select(transition.c.committed_at, transition.c.measured_at)
-        ).all()
+        rows = connection.execute(select(transition.c.committed_at, transition.c.measured_at)).all()
     database.dispose()
     delays_ms = np.array([committed - measured for committed, measured in rows])
     lost, repeated = _compare(folder, options, registry, load)
@@ -262,7 +263,7 @@ def _percentile(values: Int64s, share: float) -> float | None:
 def expected_per_device(devices: int, acknowledged: list[int]) -> Int64s:
     """Messages that each device must have in the store, int64 (devices,).
 
-    ``acknowledged[i]`` counts connection i's PUBACKs; it serves devices i, i + c, i + 2c, … in turn.
+    ``acknowledged[i]`` counts connection i's PUBACKs; it serves devices i, i + c, i + 2c, …
     """
     expected = np.zeros(devices, np.int64)
     connections = len(acknowledged)
@@ -309,4 +310,3 @@ def _compare(
         repeated += int((found[ids] - distinct[ids]).sum())
     store.close()
     return lost, repeated
-

@@ -21,10 +21,8 @@ from alerts.people import person_named
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import load_rules
 from dashboards import people_admin
-from devices import units
 from devices.credentials import mosquitto_password_line, new_password
 from devices.csv_import import RowError, parse_devices
-from devices.database import writing
 from devices.registry import Device, Registry
 from satomori import migrations
 from satomori.clock import now_ms
@@ -48,9 +46,7 @@ class Import:
 
     def as_text(self) -> str:
         """For people: every bad row by name, then what was done."""
-        lines = [
-            f"line {e.line}, {e.column} = {e.value!r}: {e.reason}" for e in self.errors
-        ]
+        lines = [f"line {e.line}, {e.column} = {e.value!r}: {e.reason}" for e in self.errors]
         if self.errors:
             lines.append(f"{len(self.errors)} errors: nothing was changed")
         else:
@@ -105,13 +101,11 @@ def make_credential(settings: Settings, name: str) -> str:
     """A new password for the unit in device ``name``; the broker knows it at once."""
     password = new_password()
     with _database(settings) as database:
-        device = Registry(database).snapshot().by_name.get(name)
+        registry = Registry(database)
+        device = registry.snapshot().by_name.get(name)
         if device is None:
             raise SettingsError(f"device {name!r} is not registered")
-        with writing(database) as connection:
-            units.set_credential(
-                connection, device.id, mosquitto_password_line(name, password), now_ms()
-            )
+        registry.set_credential(device.id, mosquitto_password_line(name, password), now_ms())
     write_broker_files(settings)
     return password
 

@@ -79,7 +79,7 @@ class Account:
 
 
 def intake_account(name: str, password: str) -> Account:
-    """Intake: reads all field topics and the broker's state, answers on ``ack``, commands ``down``."""
+    """Intake: reads all field topics and the broker's state, answers on ``ack`` and ``down``."""
     topics = (
         "topic read field/v1/#",
         "topic write field/v1/+/+/ack",
@@ -91,7 +91,11 @@ def intake_account(name: str, password: str) -> Account:
 
 def simulator_account(name: str, password: str) -> Account:
     """A fleet that does not exist, in demos: publishes for every device. Never made by `run`."""
-    topics = ("topic write field/v1/#", "topic read field/v1/+/+/down", "topic read field/v1/+/+/ack")
+    topics = (
+        "topic write field/v1/#",
+        "topic read field/v1/+/+/down",
+        "topic read field/v1/+/+/ack",
+    )
     return Account(name, mosquitto_password_line(name, password), topics)
 
 
@@ -99,10 +103,8 @@ def write_access_files(directory: Path, accounts: Iterable[Account]) -> None:
     """Write ``passwords`` and ``acl`` (mode 0600); mosquitto reads them anew at SIGHUP."""
     accounts = list(accounts)
     passwords = "".join(f"{account.password_line}\n" for account in accounts)
-    acl = [_DEVICE_ACL]
-    for account in accounts:
-        if account.topics:
-            acl.append("\n".join((f"user {account.name}", *account.topics)) + "\n")
+    own = [(f"user {account.name}", *account.topics) for account in accounts if account.topics]
+    acl = [_DEVICE_ACL, *("\n".join(lines) + "\n" for lines in own)]
     _write_private(directory / "passwords", passwords)
     _write_private(directory / "acl", "\n".join(acl))
 

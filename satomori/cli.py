@@ -88,22 +88,22 @@ def simulate(
     ] = False,
     rate: Annotated[float, typer.Option(help="Messages a second; 0: as the broker answers.")] = 0.0,
     seed: Annotated[int, typer.Option()] = 1,
-    speed: Annotated[float, typer.Option(help="Simulated seconds a second.")] = 1.0,
     json_output: Json = False,
 ) -> None:
     """Publish what devices would: a simulated city, a scenario, or a file."""
     from satomori.logs import configure_logs
+    from satomori.processes import until_stopped
     from satomori.simulate import Target, play_city, play_file
 
     configure_logs("simulate")
     target = Target(host, port, username, password_file)
     if from_file:
-        played = play_file(
-            from_file, target, device=device, shift_to_now=shift_to_now, rate=rate
+        played = asyncio.run(
+            play_file(from_file, target, device=device, shift_to_now=shift_to_now, rate=rate)
         )
         typer.echo(played.as_json() if json_output else played.as_text())
     else:
-        asyncio.run(play_city(target, seed=seed, speed=speed, scenario=scenario))
+        asyncio.run(until_stopped(play_city(target, seed=seed, scenario=scenario)))
 
 
 @devices_app.command("import")

@@ -70,7 +70,7 @@ async def run_demo(*, var: Path, port: int, store: str, smtp: str, seed: int) ->
         ),
         on_ready=_announcer(place),
     )
-    sys.stderr.write("\nstopped; everything is kept under " f"{place.var}\n")
+    sys.stderr.write(f"\nstopped; everything is kept under {place.var}\n")
 
 
 def demo_settings(options: DemoOptions) -> Settings:
@@ -128,7 +128,11 @@ def _announcer(place: Installation) -> Callable[[Settings], None]:
         database = place.open_database()
         lines = ["", f"  里守り Satomori   {settings.public_url}", ""]
         lines += [_link_line(settings, place, person) for person in people(database)]
-        lines += ["", "  A storm reaches the city within the next minute. Ctrl-C stops everything.", ""]
+        lines += [
+            "",
+            "  A storm reaches the city within the next minute. Ctrl-C stops everything.",
+            "",
+        ]
         typer.echo("\n".join(lines))
         sys.stdout.flush()
         database.dispose()
@@ -165,4 +169,6 @@ def _store_children(settings: Settings, place: Installation) -> tuple[Child, ...
 
 def _say_what_stands_in() -> None:
     if find_mosquitto() is None:
-        log.warning("demo.broker.embedded", note="mosquitto is missing; this one is for trying out only")
+        log.warning(
+            "demo.broker.embedded", note="mosquitto is missing; this one is for trying out only"
+        )

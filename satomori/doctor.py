@@ -23,7 +23,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: ``subject`` what, ``is_well`` the verdict, ``detail`` the measured fact."""
+    """One thing looked at: ``subject`` what, ``is_well`` the verdict, ``detail`` the fact."""
 
     subject: str
     is_well: bool
@@ -101,9 +101,13 @@ def _tables(_settings: Settings, place: Installation) -> Iterator[Finding]:
     database = place.open_database()
     try:
         snapshot = Registry(database).snapshot()
-        yield Finding("registry", True, f"{len(snapshot.devices)} devices, revision {snapshot.revision}")
+        yield Finding(
+            "registry", True, f"{len(snapshot.devices)} devices, revision {snapshot.revision}"
+        )
         rules = stored_rules(database)
-        detail = f"{len(rules.rules)} rules, version {rules.version[:12]}" if rules else "none loaded"
+        detail = (
+            f"{len(rules.rules)} rules, version {rules.version[:12]}" if rules else "none loaded"
+        )
         yield Finding("rules", rules is not None, detail)
     except SQLAlchemyError as error:
         yield Finding("database", False, str(error).splitlines()[0])

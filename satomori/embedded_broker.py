@@ -26,7 +26,7 @@ def embedded_command(directory: Path, port: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "satomori.embedded_broker", str(directory), str(port))
 
 
-class PasswordFilePlugin(BaseAuthPlugin):
+class PasswordFilePlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed
     """Admits who stands in mosquitto's password file."""
 
     @dataclass
@@ -48,9 +48,7 @@ def is_password(password: str, stored: str) -> bool:
     _, scheme, iterations, salt, expected = stored.split("$", 4)
     if scheme != "7":
         return False
-    made = hashlib.pbkdf2_hmac(
-        "sha512", password.encode(), base64.b64decode(salt), int(iterations)
-    )
+    made = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(salt), int(iterations))
     return hmac.compare_digest(made, base64.b64decode(expected))
 
 

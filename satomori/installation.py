@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import default_rules_text, load_rules
-from devices import units
 from devices.database import open_database
+from devices.registry import Registry
 from satomori import migrations
 from satomori.broker import Account, intake_account, simulator_account, write_access_files
 from satomori.settings import Settings, read_secret
@@ -71,8 +71,7 @@ class Installation:
         if self.simulator_password_file.exists():
             password = read_secret(self.simulator_password_file)
             accounts.append(simulator_account(SIMULATOR, password))
-        with database.connect() as connection:
-            credentials = units.credentials(connection)
+        credentials = Registry(database).credentials()
         return accounts + [Account(c.device, c.password_line) for c in credentials]
 
     def write_broker_access(self) -> None:

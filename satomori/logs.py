@@ -1,4 +1,4 @@
-"""How logs look: one line an event, `component.entity.action` and fields; JSON when not on a terminal."""
+"""How logs look: one line an event, `component.entity.action` and fields; JSON off a terminal."""
 
 from __future__ import annotations
 

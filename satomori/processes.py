@@ -8,23 +8,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from alerts.channels.log import LogChannel
 from alerts.channels.mail import MailChannel, MailServer
 from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Channel
 from alerts.service import AlertService
-from dashboards.app import create_app
+from dashboards.app import create_app, end_streams
 from dashboards.settings import MapView
 from devices.frames import Lane
 from devices.registry import Registry
-from firmware_sim.city import basemap
+from firmware_sim.geography import basemap
 from ingest.intake import BrokerAddress, Intake
 from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
@@ -54,6 +55,8 @@ async def run_intake(settings: Settings) -> None:
         now=now_ms,
         status_path=place.run / "intake.json",
         connections_per_lane=settings.intake.connections_per_lane,
+        session_expiry_s=settings.intake.session_expiry_s,
+        keep_ms=settings.journal.keep_h * 3_600_000,
     )
     try:
         await intake.run()
@@ -75,6 +78,7 @@ async def run_alerts(settings: Settings) -> None:
         now=now_ms,
         status_path=place.run / "alerts.json",
         wake=_waker(place.run / "web.sock"),
+        public_url=settings.public_url,
     )
     await service.run()
 
@@ -104,28 +108,48 @@ async def run_web(settings: Settings) -> None:
         map_view=MapView(**settings.map.model_dump()),
         secure_cookies=settings.web.secure_cookies,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=settings.web.host,
-            port=settings.web.port,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=3,
-        )
+    options = uvicorn.Config(
+        app,
+        host=settings.web.host,
+        port=settings.web.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
     )
     try:
-        await server.serve()
+        await _serve(_Server(options), app)
     finally:
         store.close()
 
 
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _serve(server: uvicorn.Server, app: FastAPI) -> None:
+    """Serve until cancelled; then end the event streams, answer what is open, and stop."""
+    serving = asyncio.create_task(server.serve(), name="web.serve")
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        end_streams(app)
+        server.should_exit = True
+        await serving
+        raise
+
+
 PROCESSES: Mapping[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
-    "intake": run_intake,
-    "alerts": run_alerts,
     "web": run_web,
+    "alerts": run_alerts,
+    "intake": run_intake,
 }
-"""What `satomori process NAME` runs, in the order of starting."""
+"""What `satomori process NAME` runs. Started in this order, stopped in reverse: readers are there
+before anything comes in, and have passed what came in before they go."""
 
 
 async def until_stopped(work: Awaitable[None]) -> None:

@@ -162,7 +162,9 @@ def read_secret(file: Path) -> str:
     try:
         mode = file.stat().st_mode
         if mode & 0o077:
-            raise SettingsError(f"{file}: others may read this secret (mode {mode & 0o777:o}): chmod 600")
+            raise SettingsError(
+                f"{file}: others may read this secret (mode {mode & 0o777:o}): chmod 600"
+            )
         return file.read_text().strip()
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}") from None

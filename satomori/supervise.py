@@ -47,7 +47,7 @@ class Supervisor:
         self._on_change = on_change or (lambda _name, _pid: None)
 
     async def start(self, child: Child) -> None:
-        """Start ``child`` and keep it running; returns once it has been started for the first time."""
+        """Start ``child`` and keep it running; returns once it has been started."""
         self._specs.append(child)
         process = await self._spawn(child)
         self._keepers[child.name] = asyncio.create_task(

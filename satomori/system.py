@@ -146,7 +146,9 @@ def _broker_child(settings: Settings, place: Installation, status: SystemStatus)
     if binary is None:
         from satomori.embedded_broker import embedded_command
 
-        return Child("broker", embedded_command(place.broker, settings.broker.port), on_line=on_line)
+        return Child(
+            "broker", embedded_command(place.broker, settings.broker.port), on_line=on_line
+        )
     return Child("broker", (str(binary), "-c", str(config)), on_line=on_line)
 
 
@@ -167,7 +169,9 @@ class _LineFile:
 def _hand_down(settings: Settings, place: Installation) -> Path:
     """The resolved settings as a file for the children, so that all mean the same."""
     file = place.run / "settings.json"
-    resolved = settings.model_copy(update={"paths": settings.paths.model_copy(update={"var": place.var})})
+    resolved = settings.model_copy(
+        update={"paths": settings.paths.model_copy(update={"var": place.var})}
+    )
     file.write_text(resolved.model_dump_json(indent=1), encoding="utf-8")
     return file
 
@@ -226,4 +230,3 @@ async def _until_listening(host: str, port: int, deadline_s: float = 10.0) -> No
             await writer.wait_closed()
             return
     raise SettingsError(f"broker: nobody listens on {host}:{port} after {deadline_s:.0f} s")
-

@@ -28,7 +28,7 @@ from satomori.clock import now_ms
 from satomori.installation import SIMULATOR, Installation
 from satomori.settings import Settings, load_settings
 
-READERS = ("store", "alerts", "quarantine", "live")
+READERS = ("store", "alerts")
 
 
 def wait_until(is_so: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:
@@ -148,7 +148,11 @@ class RunningSystem:
 
     def log_tail(self, size: int = 3000) -> str:
         """The end of what all processes logged."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-size:] if self.log.exists() else ""
+        return (
+            self.log.read_text(encoding="utf-8", errors="replace")[-size:]
+            if self.log.exists()
+            else ""
+        )
 
     @property
     def url(self) -> str:
@@ -196,15 +200,13 @@ class RunningSystem:
 
             def have_passed(directory: Path = directory, head: object = head) -> bool:
                 positions = load_readers(directory)
-                return all(r in positions and positions[r] >= head for r in READERS[:3])
+                return all(r in positions and positions[r] >= head for r in READERS)
 
-            wait_until(
-                have_passed, f"{lane} readers at {head}; log: {self.log_tail()}", deadline_s
-            )
+            wait_until(have_passed, f"{lane} readers at {head}; log: {self.log_tail()}", deadline_s)
 
     @contextlib.contextmanager
     def store(self) -> Iterator[SeriesStore]:
-        """The series store, opened by the test; the system must be stopped (DuckDB has one owner)."""
+        """The series store, opened by the test; stop the system first (DuckDB has one owner)."""
         influx = self.settings.store.influxdb
         store = open_store(
             self.settings.store.kind,

@@ -6,8 +6,8 @@ import json
 import random
 import threading
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sqlalchemy import select
 from alerts.tables import delivery, transition
 from devices.failpoints import FAILPOINTS
 from ingest.tables import sequence_gap
-from tests.servers.influx import InfluxServer
+from tests.servers.influx import Influx, StartInflux
 from tests.servers.satomori_system import RunningSystem, wait_until
 
 DEVICES = 20
@@ -128,7 +128,9 @@ def _stored(system: RunningSystem) -> Counter[Reading]:
             for batch in store.scan([series], 0, 1 << 62):
                 rows.update(
                     (name, at, value)
-                    for at, value in zip(batch.measured_at.tolist(), batch.value.tolist(), strict=True)
+                    for at, value in zip(
+                        batch.measured_at.tolist(), batch.value.tolist(), strict=True
+                    )
                 )
     return rows
 
@@ -201,18 +203,26 @@ def _assert_everybody_was_told(system: RunningSystem) -> None:
     assert len(twice) == len(set(twice))
 
 
+@pytest.fixture(scope="module")
+def influx_18(start_influx: StartInflux) -> Influx:
+    """One InfluxDB 1.8 for all tests here; each takes databases of its own."""
+    return start_influx("1.8")
+
+
 @pytest.fixture(params=["duckdb", "influxdb"])
-def sections(
-    request: pytest.FixtureRequest,
-) -> Iterator[dict[str, dict[str, object]]]:
-    """Settings of the store under test; InfluxDB is a real server of this test's own."""
+def sections(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
+    """Settings of the store under test; InfluxDB is a real server of this module's own."""
     if request.param == "duckdb":
-        yield {"store": {"kind": "duckdb", "flush_s": 0.3}}
-        return
-    server: InfluxServer = request.getfixturevalue("influx_18")
-    yield {
+        return {"store": {"kind": "duckdb", "flush_s": 0.3}}
+    server: Influx = request.getfixturevalue("influx_18")
+    name = f"crash_{uuid.uuid4().hex[:12]}"
+    return {
         "store": {"kind": "influxdb", "flush_s": 0.3},
-        "store.influxdb": {"url": server.url},
+        "store.influxdb": {
+            "url": f"http://127.0.0.1:{server.port}",
+            "database": name,
+            "personal_database": f"{name}_personal",
+        },
     }
 
 

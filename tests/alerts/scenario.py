@@ -1,0 +1,183 @@
+"""Runs scenarios: plain text that a duty officer can read, checked against the engine.
+
+A scenario has three parts. Rules as in a rule file, each under a line ``rule NAME``, indented.
+Devices, one a line: ``device NAME KIND stage=value … silent-after=SECONDS``. Then the night, a
+line an event, ``TIME  EVENT``, where TIME is H:MM:SS (with .mmm if need be) and EVENT is one of::
+
+    G1 reads 3.20            also: suspect | drill | measured TIME (sent later than measured)
+    broker lost | broker back
+    intake away until TIME   no ticks come in between
+    G1 caution=2.5 …         the registry gives G1 other thresholds
+    G1 taken out of service
+    open: nothing
+    open: RULE G1 STAGE [since TIME] [unverified] [drill] [historic], …
+
+The broker is up from 0:00:00 and ticks come each second, before what happens in that second.
+``open:`` lists everything that is open after all events of that moment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from alerts.engine import Engine
+from alerts.rules import load_rules
+from alerts.transitions import Transition
+from devices.frames import BrokerFrame, Lane, ReadingsFrame, TickFrame
+from devices.readings import Quality
+from devices.registry import Device
+from tests.alerts.world import device, frame, registry, series
+
+_TIME = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{3}))?")
+
+
+@dataclass(slots=True)
+class Scenario:
+    """What the file says, and how far it has been played."""
+
+    text: str
+    rules: str = ""
+    devices: dict[str, Device] = field(default_factory=dict)
+    events: list[tuple[int, int, str]] = field(default_factory=list)  # at, line number, event
+    away_until: int = -1
+    revision: int = 1
+    open: dict[str, Transition] = field(default_factory=dict)
+    told: list[Transition] = field(default_factory=list)
+
+    @property
+    def quantity_of(self) -> dict[str, str]:
+        """The quantity that a bare ``reads`` means, by kind of device."""
+        return {
+            "river-gauge": "water.level",
+            "flood-sensor": "flood.depth",
+            "trap": "trap.triggered",
+            "paddy-node": "paddy.depth",
+        }
+
+
+def play(path: Path) -> Scenario:
+    """Play a scenario; AssertionError names the line that does not hold."""
+    scenario = _parsed(path.read_text("utf-8"))
+    rules = load_rules(scenario.rules)
+    engine = Engine(Lane.URGENT, rules, registry(scenario.devices.values()))
+    _take(scenario, engine, engine.run([BrokerFrame(0, "a", is_up=True)]))
+    clock = 0
+    for at, number, event in scenario.events:
+        while clock <= at:
+            if clock > scenario.away_until:
+                _take(scenario, engine, engine.run([TickFrame(clock)]))
+            clock += 1000
+        told = _happen(scenario, engine, at, event)
+        _take(scenario, engine, told)
+        if event.startswith("open:"):
+            found = sorted(_found(scenario, event))
+            assert found == sorted(_expected(event)), f"{path.name}:{number}: {event}"
+    return scenario
+
+
+def _parsed(text: str) -> Scenario:
+    scenario = Scenario(text)
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split("#")[0].rstrip()
+        if line.startswith("rule "):
+            scenario.rules += f'[[rules]]\nname = "{line[5:].strip()}"\n'
+        elif line.startswith((" ", "\t")) and not scenario.devices:
+            scenario.rules += line.strip() + "\n"
+        elif line.startswith("device "):
+            _, name, kind, *rest = line.split()
+            scenario.devices[name] = _device(len(scenario.devices) + 1, name, kind, rest)
+        elif found := _TIME.match(line):
+            scenario.events.append((_ms(found), number, line[found.end() :].strip()))
+        else:
+            assert not line, f"line {number} is not understood: {raw}"
+    return scenario
+
+
+def _device(number: int, name: str, kind: str, words: list[str]) -> Device:
+    options = dict(word.split("=") for word in words)
+    silent = float(options.pop("silent-after", 86_400))
+    thresholds = {stage: float(value) for stage, value in options.items()}
+    return device(number, kind, name=name, thresholds=thresholds, silence_after_s=silent)
+
+
+def _happen(scenario: Scenario, engine: Engine, at: int, event: str) -> list[Transition]:
+    words = event.split()
+    if event.startswith("open:"):
+        return []
+    if words[0] == "broker":
+        return engine.run([BrokerFrame(at, "a", is_up=words[1] == "back")])
+    if event.startswith("intake away until"):
+        scenario.away_until = _time(words[3])
+        return []
+    who = scenario.devices[words[0]]
+    if words[1] == "reads":
+        return engine.run([_reading(scenario, who, at, words[2:])])
+    if event.endswith("taken out of service"):
+        scenario.devices[who.name] = replace(who, decommissioned_at=at)
+    else:
+        thresholds = {w.split("=")[0]: float(w.split("=")[1]) for w in words[1:]}
+        scenario.devices[who.name] = replace(who, thresholds=thresholds)
+    scenario.revision += 1
+    return engine.switch(
+        engine.rules, registry(scenario.devices.values(), scenario.revision), at
+    )
+
+
+def _reading(scenario: Scenario, who: Device, at: int, words: list[str]) -> ReadingsFrame:
+    measured_at = _time(words[words.index("measured") + 1]) if "measured" in words else at
+    quality = Quality.SPIKE if "suspect" in words else Quality.GOOD
+    quality |= Quality.EXERCISE if "drill" in words else Quality.GOOD
+    own = series(who, scenario.quantity_of[who.kind])
+    return frame([(own, measured_at, at, float(words[0]), int(quality))])
+
+
+def _take(scenario: Scenario, engine: Engine, told: list[Transition]) -> None:
+    for one in told:
+        before = scenario.open.get(one.alarm)
+        assert (before is None) == one.is_opening, f"an alarm opens once: {one}"
+        if before is not None:
+            assert one.measured_at > before.measured_at, f"event time rises: {one}"
+            assert (before.to_stage, before.to_level) == (one.from_stage, one.from_level)
+        scenario.open[one.alarm] = one
+        if one.is_clearing:
+            del scenario.open[one.alarm]
+    scenario.told += told
+    assert set(engine.open_alarms()) == set(scenario.open)
+
+
+def _expected(event: str) -> Iterator[str]:
+    listed = event.removeprefix("open:").strip()
+    if listed != "nothing":
+        yield from (" ".join(item.split()) for item in listed.split(","))
+
+
+def _found(scenario: Scenario, event: str) -> Iterator[str]:
+    """What is open, in the words of the scenario; times only where the line gives times."""
+    names = {d.id: d.name for d in scenario.devices.values()}
+    for one in scenario.open.values():
+        words = [one.rule, names[one.device], one.to_stage]
+        if "since" in event:
+            words += ["since", _shown(one.measured_at)]
+        words += ["unverified"] * (not one.is_verified)
+        words += ["drill"] * one.is_exercise + ["historic"] * one.is_historic
+        yield " ".join(words)
+
+
+def _time(text: str) -> int:
+    found = _TIME.fullmatch(text)
+    assert found, f"{text} is no time"
+    return _ms(found)
+
+
+def _ms(found: re.Match[str]) -> int:
+    hours, minutes, seconds, ms = (int(g or 0) for g in found.groups())
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
+
+
+def _shown(at: int) -> str:
+    seconds, ms = divmod(at, 1000)
+    clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{clock}.{ms:03}" if ms else clock

@@ -177,6 +177,7 @@ class Fleet:
     ) -> None:
         told_at = self._clocks.read(device, at).tolist()
         back_at = self._back_at(device, at, is_forced).tolist()
+        delays_ms = self._outgoing.delays_ms(device, at, is_forced)
         columns = [(name, column.tolist()) for name, column in values.items()]
         for row, (i, now_at) in enumerate(zip(device.tolist(), at.tolist(), strict=True)):
             elements = [*self._collected.pop(i, ()), self._element(i, told_at[row], columns, row)]
@@ -186,7 +187,7 @@ class Fleet:
                 self._outgoing.hold(i, now_at, elements, back_at[row])
             else:
                 self._say_hello(i, now_at)
-                self._outgoing.send(i, now_at, elements, is_sure=bool(is_forced[row]))
+                self._outgoing.send(i, now_at, elements, delays_ms[row])
 
     def _back_at(self, device: Indices, at: Int64s, is_forced: NDArray[np.bool_]) -> Int64s:
         if self._is_flawless:

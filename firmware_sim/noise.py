@@ -6,6 +6,8 @@ random: a ``stream`` is just a number that keeps two uses of the same keys apart
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,14 +27,21 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> _S31)
 
 
+@lru_cache(maxsize=4096)
+def _start(seed: int, stream: int) -> NDArray[np.uint64]:
+    start = (seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + 1) & _MASK
+    mixed = _mix(np.array([start], np.uint64))
+    mixed.flags.writeable = False
+    return mixed
+
+
 def _keys(value: ArrayLike) -> NDArray[np.uint64]:
     return np.atleast_1d(np.asarray(value, np.int64)).view(np.uint64)
 
 
 def uniform(seed: int, stream: int, *keys: ArrayLike) -> Float64s:
     """Numbers in [0, 1) that depend on seed, stream and the integer keys alone."""
-    start = (seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + 1) & _MASK
-    x = _mix(np.array([start], np.uint64))
+    x = _start(seed, stream)
     for key in keys:
         x = _mix(x + _GOLDEN * (_keys(key) + np.uint64(1)))
     return (x >> _S11).astype(np.float64) * 2.0**-53

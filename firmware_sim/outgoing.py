@@ -12,7 +12,11 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from devices.kinds import KINDS
+from devices.readings import Indices, Int64s
 from firmware_sim import encode, noise
 from firmware_sim.city import CityDevice
 from firmware_sim.encode import Publication
@@ -44,13 +48,23 @@ class Outgoing:
         self._leaving: list[tuple[int, int, int, Publication]] = []
         self._order = 0
 
-    def send(self, device: int, at: int, elements: list[str], *, is_sure: bool) -> None:
-        """One message of a device now; ``is_sure``: it arrives, once."""
+    def delays_ms(
+        self, device: Indices, at: Int64s, is_sure: NDArray[np.bool_]
+    ) -> list[tuple[int, ...]]:
+        """When each message of ``device[i]`` at ``at[i]`` arrives: (0,), never (), or twice."""
+        if self._is_flawless:
+            return [(0,)] * len(device)
+        chance = noise.uniform(self._seed, 831, device, at)
+        chance[is_sure] = 1.0
+        return [_fate(c) for c in chance.tolist()]
+
+    def send(self, device: int, at: int, elements: list[str], delays_ms: tuple[int, ...]) -> None:
+        """Messages of one device, each copy of them after its delay."""
         for offset in range(0, len(elements), _ELEMENTS_A_MESSAGE):
             payload = encode.message(elements[offset : offset + _ELEMENTS_A_MESSAGE])
-            sent_at = at + offset  # later messages a little later
-            for copy_at in self._on_the_air(device, sent_at, is_sure=is_sure):
-                self.post(device, Publication(copy_at, self._topics[device], payload))
+            for delay_ms in delays_ms:
+                leaves_at = at + offset + delay_ms  # later messages a little later
+                self.post(device, Publication(leaves_at, self._topics[device], payload))
 
     def hold(self, device: int, at: int, elements: list[str], until_at: int) -> None:
         """Keep elements until the coverage returns at ``until_at``."""
@@ -73,16 +87,6 @@ class Outgoing:
             taken.append(heapq.heappop(self._leaving)[-1])
         return taken
 
-    def _on_the_air(self, device: int, at: int, *, is_sure: bool) -> tuple[int, ...]:
-        if is_sure or self._is_flawless:
-            return (at,)
-        chance = float(noise.uniform(self._seed, 831, device, at)[0])
-        if chance < LOSS:
-            return ()
-        if chance < LOSS + REPETITION:
-            return (at, at + 60 + int(chance * 1e6) % 400)
-        return (at,)
-
     def _release(self, back_at: int, waiting: list[Held]) -> None:
         by_topic: dict[str, list[Held]] = {}
         for held in sorted(waiting):
@@ -93,6 +97,14 @@ class Outgoing:
                 payload = encode.message([h.element for h in part])
                 leaves_at = back_at + k * _BETWEEN_MESSAGES_MS
                 self.post(part[0].device, Publication(leaves_at, topic, payload))
+
+
+def _fate(chance: float) -> tuple[int, ...]:
+    if chance < LOSS:
+        return ()
+    if chance < LOSS + REPETITION:
+        return (0, 60 + int(chance * 1e6) % 400)
+    return (0,)
 
 
 def _topic(device: CityDevice) -> str:

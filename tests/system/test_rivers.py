@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alerts.ledger import AlarmBook, CommittedTransition
+from alerts.ledger import AlarmBook
+from alerts.transitions import Transition
 from devices.readings import Quality
 from tests.servers.satomori_system import RunningSystem
 
@@ -79,11 +80,11 @@ def _simulate(system: RunningSystem, file: Path) -> dict[str, object]:
     return played
 
 
-def _transitions(system: RunningSystem, device: int) -> list[CommittedTransition]:
+def _transitions(system: RunningSystem, device: int) -> list[Transition]:
     database = system.database()
     book = AlarmBook(database)
     alarms = [a for a in book.recent_alarms(100_000) if a.device == device]
-    steps = [t for a in alarms for t in book.transitions(a.id)]
+    steps = [t.transition for a in alarms for t in book.transitions(a.id)]
     database.dispose()
     return sorted(steps, key=lambda t: t.measured_at)
 

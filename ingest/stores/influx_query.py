@@ -21,7 +21,7 @@ from ingest.stores.series_store import Samples
 _EARLIEST_MS: Final = -9_223_372_036_853
 _LATEST_MS: Final = 9_223_372_036_853
 _SCAN_ROWS: Final = 100_000  # about what one batch of scan is to hold
-_HOUR_MS: Final = 3_600_000
+_FIRST_WIDTH_MS: Final = 60_000
 _DEVICES_NAMED: Final = 50  # so many are named in a statement; beyond, all are read and sifted
 
 
@@ -58,19 +58,16 @@ class InfluxReader:
     def scan(self, series: Sequence[int], start_at: int, end_at: int) -> Iterator[Readings]:
         """Batches by time; the width of their windows follows how dense the readings are."""
         chosen = [self._definitions[s] for s in sorted(set(series)) if s in self._definitions]
-        width = _HOUR_MS
-        passed_at = max(start_at, _EARLIEST_MS)
+        width, passed_at = _FIRST_WIDTH_MS, max(start_at, _EARLIEST_MS)
         while (at := self._next(chosen, passed_at, end_at)) is not None:
-            until_at = min(at + width, end_at)
-            rows = self._read(chosen, "", _during(at, until_at))
-            if len(rows) > 2 * _SCAN_ROWS and width > 1000:
-                width, passed_at = width // 4, at
-                continue
+            passed_at = min(at + width, end_at)
+            rows = self._read(chosen, "", _during(at, passed_at))
             if len(rows):
                 yield rows.take(np.lexsort((rows.series, rows.measured_at)))
             if len(rows) < _SCAN_ROWS // 4:
-                width *= 2
-            passed_at = until_at
+                width *= 4
+            elif len(rows) > _SCAN_ROWS:
+                width = max(width // 4, 1000)
 
     def latest(self) -> Readings:
         """The newest reading of every series that is defined, sorted by series."""

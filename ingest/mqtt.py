@@ -22,7 +22,7 @@ import structlog
 from devices.readings import Int64s
 from ingest import mqtt_frames
 from ingest.mqtt_frames import ProtocolError, Publishes, Version
-from ingest.mqtt_session import ConnectionEnded, Greeting, Refused, Session
+from ingest.mqtt_session import ConnectionEndedError, Greeting, RefusedError, Session
 
 log = structlog.get_logger()
 
@@ -131,7 +131,7 @@ class Consumer:
             connects = self.link.connects
             try:
                 await self._live_once()
-            except (OSError, ProtocolError, ConnectionEnded, Refused) as error:
+            except (OSError, ProtocolError, ConnectionEndedError, RefusedError) as error:
                 tries = 1 if self.link.connects > connects else tries + 1
                 self._note_loss(error)
                 await asyncio.sleep(self._pause_s(error, tries))
@@ -203,7 +203,7 @@ class Consumer:
             await asyncio.wait([session.closed], timeout=1.0)
             raise
         finally:
-            session.abort(ConnectionEnded("given up"))
+            session.abort(ConnectionEndedError("given up"))
             self._close_gathering(session)
             self._session = None
 
@@ -219,7 +219,7 @@ class Consumer:
                 await asyncio.shield(session.ready)
         except TimeoutError as error:
             waited = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
-            raise ConnectionEnded(waited) from error
+            raise ConnectionEndedError(waited) from error
 
     def _close_gathering(self, session: Session) -> None:
         """Put what the session gathered aside as one batch and let it begin another."""
@@ -249,7 +249,9 @@ class Consumer:
             log.warning("ingest.broker.lost", connection=self.name, error=text)
         elif text != self.link.error:
             self.link = replace(self.link, error=text)
-            event = "ingest.broker.refused" if isinstance(error, Refused) else "ingest.broker.away"
+            event = (
+                "ingest.broker.refused" if isinstance(error, RefusedError) else "ingest.broker.away"
+            )
             log.error(event, connection=self.name, error=text)
 
     def _pause_s(self, error: Exception, tries: int) -> float:
@@ -259,7 +261,7 @@ class Consumer:
             other = Version.V3_1_1 if version is Version.V5 else Version.V5
             self._greeting = replace(self._greeting, version=other)
             return FIRST_PAUSE_S
-        if isinstance(error, Refused) or _TAKEN_OVER in str(error):
+        if isinstance(error, RefusedError) or _TAKEN_OVER in str(error):
             return REFUSED_PAUSE_S * (0.5 + self._jitter())
         pause_s = min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 16), LONGEST_PAUSE_S)
         return pause_s * (0.5 + self._jitter())
@@ -267,6 +269,6 @@ class Consumer:
     @staticmethod
     def _may_need_other_version(error: Exception, tries: int) -> bool:
         """A broker without MQTT 5 says so, or just hangs up on CONNECT."""
-        if isinstance(error, Refused):
+        if isinstance(error, RefusedError):
             return error.reason_code in _OTHER_VERSION
-        return isinstance(error, ConnectionEnded) and tries % 2 == 0
+        return isinstance(error, ConnectionEndedError) and tries % 2 == 0

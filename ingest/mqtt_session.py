@@ -29,7 +29,7 @@ REFUSED_FROM: Final = 0x80
 """Reason codes from here on are failures."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The broker lives and does not want us: wrong password, no right, other protocol version.
 
     Trying again at once is of no use; somebody must change something.
@@ -40,7 +40,7 @@ class Refused(Exception):
         self.reason_code = reason_code
 
 
-class ConnectionEnded(Exception):
+class ConnectionEndedError(Exception):
     """The connection is gone; a new one may be had."""
 
 
@@ -159,7 +159,7 @@ class Session(asyncio.Protocol):
         try:
             for control in self._parser.feed(data, self.publishes):
                 self._heed(control)
-        except (ProtocolError, Refused, ConnectionEnded) as error:
+        except (ProtocolError, RefusedError, ConnectionEndedError) as error:
             self.abort(error)
         self._listener.gathered(self, len(self.publishes) - before, len(data))
 
@@ -179,7 +179,7 @@ class Session(asyncio.Protocol):
         """Report the end and its reason."""
         if self._alarm is not None:
             self._alarm.cancel()
-        reason = self._reason or exc or ConnectionEnded("closed by the broker")
+        reason = self._reason or exc or ConnectionEndedError("closed by the broker")
         for future in (self.ready, self.closed):
             if not future.done():
                 future.set_exception(reason)
@@ -195,7 +195,7 @@ class Session(asyncio.Protocol):
                 self._be_subscribed(control)
             case Disconnect(reason_code=code, reason=reason):
                 text = mqtt_frames.reason_text(code, reason)
-                raise ConnectionEnded(f"the broker ended the connection: {text}")
+                raise ConnectionEndedError(f"the broker ended the connection: {text}")
             case Pingresp() | mqtt_frames.Unsuback():
                 pass
 
@@ -203,7 +203,7 @@ class Session(asyncio.Protocol):
         if self._is_greeted:
             raise ProtocolError("a second CONNACK")
         if connack.reason_code:
-            raise Refused("the broker refuses us", connack.reason_code, connack.reason)
+            raise RefusedError("the broker refuses us", connack.reason_code, connack.reason)
         self._is_greeted = True
         if connack.server_keep_alive_s:
             self._keep_alive_s = min(self._keep_alive_s, connack.server_keep_alive_s)
@@ -217,7 +217,7 @@ class Session(asyncio.Protocol):
         codes = zip(self._greeting.filters, suback.reason_codes, strict=False)
         for (topic_filter, _), code in codes:
             if code >= REFUSED_FROM:
-                raise Refused(f"the broker refuses to let us read {topic_filter}", code)
+                raise RefusedError(f"the broker refuses to let us read {topic_filter}", code)
         if not self.ready.done():
             self.ready.set_result(None)
 
@@ -225,7 +225,9 @@ class Session(asyncio.Protocol):
         """Ping twice in a keep-alive; give up after a whole one of silence."""
         silent_s = self._loop.time() - self._heard_at
         if silent_s >= self._keep_alive_s and not self._holds:
-            self.abort(ConnectionEnded(f"no sign of life from the broker for {silent_s:.0f} s"))
+            self.abort(
+                ConnectionEndedError(f"no sign of life from the broker for {silent_s:.0f} s")
+            )
             return
         if self._is_greeted:
             self.write(mqtt_frames.pingreq())

@@ -1,7 +1,7 @@
 """Figures for Prometheus, in its text format, from status files and our own counters.
 
-Every number of a status file becomes ``satomori_{process}_{path}``; a level of the file that names
-lanes becomes the label ``lane``. Refuses to know what the figures mean.
+Every number of a status file becomes ``satomori_{process}_{path}``; levels of the file that name
+lanes, reasons and the like become labels. Refuses to know what the figures mean.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from devices.frames import Lane
 
 _NOT_IN_NAME: Final = re.compile(r"[^a-z0-9_]+")
 _LANES: Final = frozenset(lane.value for lane in Lane)
+_LABELLED: Final[Mapping[str, str]] = {
+    "rejected": "reason",
+    "remarks": "reason",
+    "flags": "flag",
+    "broker": "connection",
+    "deliveries": "state",
+    "troubles": "what",
+}
 Sample = tuple[str, tuple[tuple[str, str], ...], float]
 
 
@@ -43,14 +51,30 @@ def _samples(
     name: str, fields: Mapping[str, Any], labels: tuple[tuple[str, str], ...]
 ) -> Iterator[Sample]:
     for key, value in fields.items():
-        is_lane = key in _LANES
-        deeper = (*labels, ("lane", key)) if is_lane else labels
-        path = name if is_lane else f"{name}_{_NOT_IN_NAME.sub('_', key.lower())}"
-        if isinstance(value, Mapping):
+        path, deeper = f"{name}_{_NOT_IN_NAME.sub('_', key.lower())}", labels
+        if key in _LANES:
+            path, deeper = name, (*labels, ("lane", key))
+        if isinstance(value, Mapping) and key in _LABELLED:
+            for word, figure in value.items():
+                yield from _one(path, (*deeper, (_LABELLED[key], word)), figure)
+        elif isinstance(value, Mapping):
             yield from _samples(path, value, deeper)
-        elif isinstance(value, (bool, int, float)):
-            yield path, deeper, float(value)
+        else:
+            yield from _one(path, deeper, value)
+
+
+def _one(name: str, labels: tuple[tuple[str, str], ...], value: object) -> Iterator[Sample]:
+    if isinstance(value, (bool, int, float)):
+        yield name, labels, float(value)
+    elif value in ("up", "down"):
+        yield name, labels, float(value == "up")
 
 
 def _labels(labels: tuple[tuple[str, str], ...]) -> str:
-    return "{" + ",".join(f'{key}="{value}"' for key, value in labels) + "}" if labels else ""
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{key}="{_escaped(value)}"' for key, value in labels) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

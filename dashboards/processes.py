@@ -26,6 +26,8 @@ class ProcessReport:
     ::
 
         status written |-- 5 s: up --|-- 25 s: stale --| down →
+
+    A process that lives but cannot do its work (the journal is full, no ticks arrive) is stale.
     """
 
     state: ProcessState
@@ -67,7 +69,8 @@ def process_report(status: Status | None, now: int) -> ProcessReport:
     pid = status.fields.get("pid")
     if age_ms > DOWN_AFTER_MS or (isinstance(pid, int) and not _is_alive(pid)):
         return ProcessReport("down", status.written_at)
-    return ProcessReport("stale" if age_ms > STALE_AFTER_MS else "up", status.written_at)
+    is_well = age_ms <= STALE_AFTER_MS and not _is_hindered(status.fields)
+    return ProcessReport("up" if is_well else "stale", status.written_at)
 
 
 def broker_state(intake: Status | None, report: ProcessReport) -> Literal["up", "down"]:
@@ -101,6 +104,15 @@ def _read(path: Path) -> Status | None:
         return None
     at = fields.get("at")
     return Status(at if isinstance(at, int) else written_at, fields)
+
+
+def _is_hindered(fields: Mapping[str, Any]) -> bool:
+    """Whether a lane says that it cannot write its journal, or is not fed any more."""
+    lanes = fields.get("lanes")
+    if not isinstance(lanes, Mapping):
+        return False
+    said = [lane for lane in lanes.values() if isinstance(lane, Mapping)]
+    return any(lane.get("journal_error") or lane.get("is_fed") is False for lane in said)
 
 
 def _says_up(said: object) -> bool:

@@ -122,5 +122,7 @@ def rounds(series: Int32s) -> Iterator[Indices]:
         return
     lengths = np.diff(np.r_[starts, len(series)])
     rank = np.arange(len(series)) - np.repeat(starts, lengths)
-    for k in range(int(rank.max()) + 1):
-        yield np.sort(order[rank == k])
+    by_round = order[np.argsort(rank, kind="stable")]
+    ends = np.cumsum(np.bincount(rank))
+    for start, end in zip(np.r_[0, ends[:-1]], ends, strict=True):
+        yield np.sort(by_round[start:end])

@@ -121,9 +121,7 @@ def _happen(scenario: Scenario, engine: Engine, at: int, event: str) -> list[Tra
         thresholds = {w.split("=")[0]: float(w.split("=")[1]) for w in words[1:]}
         scenario.devices[who.name] = replace(who, thresholds=thresholds)
     scenario.revision += 1
-    return engine.switch(
-        engine.rules, registry(scenario.devices.values(), scenario.revision), at
-    )
+    return engine.switch(engine.rules, registry(scenario.devices.values(), scenario.revision), at)
 
 
 def _reading(scenario: Scenario, who: Device, at: int, words: list[str]) -> ReadingsFrame:

@@ -22,6 +22,8 @@ def test_what_is_open_when_is_as_the_scenario_says(path: Path) -> None:
 def test_a_line_that_does_not_hold_is_named(tmp_path: Path) -> None:
     """The runner itself: a wrong expectation fails with file and line."""
     wrong = tmp_path / "wrong.txt"
-    wrong.write_text(SCENARIOS[0].read_text("utf-8") + "9:00:00  open: river G1 flooding\n", "utf-8")
+    wrong.write_text(
+        SCENARIOS[0].read_text("utf-8") + "9:00:00  open: river G1 flooding\n", "utf-8"
+    )
     with pytest.raises(AssertionError, match=r"wrong\.txt:\d+: open: river G1 flooding"):
         play(wrong)

@@ -95,7 +95,7 @@ class EventCounts:
     dropped_to_snapshot: int = 0
 
 
-class TooManyStreams(Exception):  # noqa: N818 - a state, not an error of the program
+class TooManyStreams(Exception):
     """No further stream for this person, or at all; answer 503 and let the browser come again."""
 
 
@@ -110,6 +110,7 @@ class EventHub:
         self._clock = clock
         self._subscribers: set[Subscriber] = set()
         self._changed = asyncio.Event()
+        self._snapshots: dict[View, Frame] = {}  # made since the last publish
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -149,8 +150,9 @@ class EventHub:
         """The board has changed: publish soon."""
         self._changed.set()
 
-    def start_afresh(self) -> None:
+    def start_all_afresh(self) -> None:
         """Every stream gets a snapshot next (devices went or may be seen by others now)."""
+        self._snapshots.clear()
         for subscriber in self._subscribers:
             subscriber.start_afresh()
 
@@ -196,6 +198,7 @@ class EventHub:
     def publish(self) -> None:
         """Send what changed since the last time, one frame a view."""
         changes = self._board.touched()
+        self._snapshots.clear()
         frames: dict[View, Frame | None] = {}
         for subscriber in self._subscribers:
             if subscriber.needs_snapshot:
@@ -215,8 +218,14 @@ class EventHub:
         return Frame("changes", data)
 
     def _snapshot(self, view: View) -> Frame:
+        """One for all who come between two publications: what changes after it is yet to be sent.
+
+        So a crowd that comes back after a restart costs as much as one page.
+        """
+        if view not in self._snapshots:
+            self._snapshots[view] = Frame("snapshot", self._board.snapshot(view, self._now()))
         self.counts.snapshots += 1
-        return Frame("snapshot", self._board.snapshot(view, self._now()))
+        return self._snapshots[view]
 
     def _send_all(self, frame: Frame) -> None:
         for subscriber in self._subscribers:

@@ -263,7 +263,7 @@ class Live:
         if shown and await asyncio.to_thread(self._registry.revision) == shown.revision:
             return
         if self.board.take_registry(await asyncio.to_thread(self._registry.snapshot)):
-            self.hub.start_afresh()
+            self.hub.start_all_afresh()
         self.board.pass_time(self._now())
         self.hub.changed()
 

@@ -239,6 +239,22 @@ async def test_one_frame_a_view_however_many_look(house: House) -> None:
     assert len({id(s.waiting[-1]) for s in subscribers}) == 1
 
 
+async def test_snapshot_made_for_another_lacks_nothing_that_comes_after_it(house: House) -> None:
+    """It is shared until the next publication, and what it lacks is in that publication."""
+    board = Board()
+    board.take_registry(house.registry.snapshot())
+    hub = hub_of(board)
+    hub.publish()
+    first, second = (hub.subscribe(View(Role.ADMIN), "s", k) for k in (1, 2))
+    shared = await anext(hub.frames(first))
+    board.take_readings(house.readings("gauge", "water.level", (START, 1.25)).readings)
+    frames = hub.frames(second)
+    assert await anext(frames) is shared
+    assert b"event: clock" in (await anext(frames)).plain
+    hub.publish()
+    assert b'"value":1.25' in (await anext(frames)).plain
+
+
 async def test_streams_of_a_person_are_bounded() -> None:
     hub = hub_of(Board())
     for _ in range(MAX_STREAMS_A_PERSON):

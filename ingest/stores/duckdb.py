@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS journal_position (
     lane VARCHAR NOT NULL, epoch UBIGINT NOT NULL, n UBIGINT NOT NULL);
 """
 
+_BREAKING = (duckdb.FatalException, duckdb.InternalException, duckdb.ConnectionException)
+"""After these (a full disk in a checkpoint) the file must be opened again."""
+
 _SCAN_ROWS = 500_000  # of one batch of scan, about 15 MB
 _BIN_MS = 3_600_000
 
@@ -150,27 +153,30 @@ class DuckDBStore:
 
     def _open(self) -> None:
         with _outages():
+            self._is_broken = True
             self._root = duckdb.connect(str(self._path), config=self._config)
             self._writer = self._root.cursor()
             self._writer.execute(_SCHEMA)
             self._newest = _newest(self._writer)
             self._positions = _read_positions(self._writer)
             self._definitions = _read_definitions(self._writer)
+            self._is_broken = False
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """All or nothing on the writer; a database that broke is opened anew, then StoreOutage."""
+        """All or nothing on the writer; a database that broke is opened anew before the next."""
         with _outages():
+            if self._is_broken:
+                self._root.close()
+                self._open()
             try:
                 self._writer.begin()
                 yield self._writer
                 self._writer.commit()
-            except (duckdb.FatalException, duckdb.InternalException):
-                self._root.close()
-                self._open()
-                raise
-            except duckdb.Error:
-                self._rollback()
+            except BaseException as failure:
+                self._is_broken = isinstance(failure, _BREAKING)
+                if not self._is_broken:
+                    self._rollback()
                 raise
 
     def _rollback(self) -> None:

@@ -45,7 +45,7 @@ class InfluxStore:
         self.counts = StoreCounts()
         self._server = InfluxServer(address)
         self._databases = (address.database, address.personal_database)
-        self._writing = threading.RLock()
+        self._writing, self._connecting = threading.Lock(), threading.Lock()
         directory.mkdir(parents=True, exist_ok=True)
         self._positions_file = directory / "influx-positions.json"
         self._definitions_file = directory / "influx-series.json"
@@ -120,7 +120,7 @@ class InfluxStore:
             self._server.close()
 
     def _connect(self) -> None:
-        with self._writing:
+        with self._connecting:
             self._server.prepare(self._databases)
 
     def _know(self, definitions: Iterable[SeriesDefinition]) -> None:

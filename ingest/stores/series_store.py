@@ -58,7 +58,7 @@ class StoreCounts:
         self.refusals = [*self.refusals, *other.refusals][-_REFUSALS_KEPT:]
 
 
-class StoreOutage(Exception):  # noqa: N818 - an outage is not an error of the program
+class StoreOutage(Exception):
     """The store did not take or give readings; nothing of the call may be assumed done.
 
     With ``can_retry`` wait and call again with the same arguments; without it somebody must act

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.frames import Lane, SeriesDefinition
+from devices.readings import concatenate
 from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.influx import InfluxStore
 from ingest.stores.influx_http import InfluxAddress
@@ -84,6 +85,31 @@ class TestDuckDB(StoreContract):
         store.append(rows((RIVER, 1, 2.0)), at(Lane.URGENT, 2))
         assert pairs(store.range(RIVER, T0, T0 + 10)) == [(0, 1.0), (1, 2.0)]
         assert store.counts.rows == 2
+        store.close()
+
+    @pytest.mark.parametrize("limit_bytes", [1_000_000, 3_000_000])
+    @pytest.mark.parametrize("checkpoint", ["1MB", "64MB"])
+    def test_a_full_disk_is_an_outage_and_nothing_is_lost(
+        self, place: DuckDBPlace, limit_bytes: int, checkpoint: str
+    ) -> None:
+        """Full in the write-ahead log, and full in a checkpoint, which breaks the open database."""
+        child = [sys.executable, "-m", "tests.ingest.full_disk_child", str(place.path)]
+        subprocess.run([*child, str(limit_bytes), checkpoint], check=True, timeout=120)
+        store = place.open()
+        assert store.positions() == at(Lane.URGENT, 39)
+        found = concatenate(list(store.scan(range(1, 21), 0, 2 * T0)))
+        assert len(found) == 40 * 20_000
+        assert found.value.sum() == found.series.sum()
+        store.close()
+
+    def test_a_bug_in_the_middle_of_a_transaction_leaves_the_store_usable(
+        self, place: DuckDBPlace
+    ) -> None:
+        store = place.open()
+        with pytest.raises(AttributeError):
+            store.append(rows((RIVER, 0, 1.0)), {Lane.URGENT: None})  # type: ignore[dict-item]  # the bug
+        store.append(rows((RIVER, 1, 2.0)), at(Lane.URGENT, 2))
+        assert pairs(store.range(RIVER, T0, T0 + 10)) == [(1, 2.0)]
         store.close()
 
     def test_the_file_names_its_series(self, place: DuckDBPlace) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
-import devices.tables  # (tables register themselves)
-import ingest.tables  # noqa: F401 (as above)
+import devices.tables  # noqa: F401 - the tables register themselves
+import ingest.tables  # noqa: F401 - as above
 from devices.database import metadata, open_database
 from devices.drafts import DeviceDraft
-from devices.frames import Entry, Frame, Lane, ReadingsFrame
+from devices.frames import Entry, Frame, Lane, ReadingsFrame, SeriesDefinition
 from devices.registry import Registry
 from ingest.intake import BrokerAddress, Intake
 from ingest.journal import JournalWriter
@@ -32,7 +33,7 @@ def now_ms() -> int:
 
 
 def open_town(directory: Path) -> Engine:
-    """A database with 20 river gauges, 20 water meters, a trap behind a gateway, and the gateway."""
+    """A database with 20 river gauges, 20 water meters, two traps, each behind its gateway."""
     database = open_database(f"sqlite:///{directory / 'town.db'}")
     metadata.create_all(database)
     drafts = [DeviceDraft(name, "river-gauge") for name in GAUGES]
@@ -75,12 +76,11 @@ class Town:
         self._followers: dict[Lane, JournalFollower] = {}
 
     def intake(self, now: Callable[[], int] = now_ms) -> Intake:
-        snapshot = self.registry.snapshot
         self._journals = {
             lane: JournalWriter(
                 self.directory / lane,
                 lane,
-                definitions=lambda: snapshot().definitions.values(),
+                definitions=self._definitions,
                 low_water_bytes=0,
                 reserve_bytes=0,
             )
@@ -105,10 +105,8 @@ class Town:
     async def stop(self) -> None:
         assert self._task is not None
         self._task.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        except asyncio.CancelledError:
-            pass
         self.close()
 
     def close(self) -> None:
@@ -127,6 +125,9 @@ class Town:
     def is_connected(self) -> bool:
         broker = self.status().get("broker", {})
         return len(broker) >= 2 and set(broker.values()) == {"up"}
+
+    def _definitions(self) -> Iterable[SeriesDefinition]:
+        return self.registry.snapshot().definitions.values()
 
     def frames(self, lane: Lane) -> list[Frame]:
         return [entry.frame for entry in entries(self.directory / lane, lane)]

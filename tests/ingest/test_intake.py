@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import insert, select
 
 from devices.database import writing
@@ -28,34 +27,8 @@ from devices.frames import (
 from devices.readings import Quality
 from ingest.tables import intake_position, resubmission
 from tests.ingest.field import NOW, Town, now_ms, of, payload, until, up
+from tests.ingest.mqtt_publisher import Publisher
 from tests.servers.mosquitto import Mosquitto
-
-
-class Publisher:
-    """A device's client: QoS 1, says when the broker has taken a message."""
-
-    def __init__(self, port: int) -> None:
-        self.heard: list[tuple[str, bytes]] = []
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-        self._client.max_inflight_messages_set(1000)
-        self._client.on_message = lambda _c, _d, m: self.heard.append((m.topic, m.payload))
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-
-    def publish(self, topic: str, body: bytes, *, retain: bool = False) -> None:
-        self._client.publish(topic, body, qos=1, retain=retain).wait_for_publish(10)
-
-    def publish_many(self, messages: list[tuple[str, bytes]]) -> None:
-        sent = [self._client.publish(topic, body, qos=1) for topic, body in messages]
-        for one in sent:
-            one.wait_for_publish(20)
-
-    def listen(self, topic: str) -> None:
-        self._client.subscribe(topic, qos=1)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 @pytest.fixture
@@ -97,7 +70,7 @@ async def test_readings_of_both_lanes_reach_their_journals(
 async def test_every_bad_message_is_kept_whole_with_its_reason(
     town: Town, publisher: Publisher
 ) -> None:
-    """Unknown device, wrong JSON, wrong kind, not carried: journaled, counted, told; the good go on."""
+    """Unknown device, wrong JSON, wrong kind: journaled, counted, told; the good go on."""
     bad = [
         (up("nobody"), payload(1.0), "unknown_device"),
         (up("gauge-1"), b"{oops", "bad_json"),
@@ -191,7 +164,7 @@ async def test_both_lanes_tick_every_second(town: Town) -> None:
     for lane in Lane:
         await until(lambda lane=lane: len(of(town.frames(lane), TickFrame)) >= 3, "ticks")
         at = [frame.at for frame in of(town.frames(lane), TickFrame)]
-        assert all(500 <= b - a <= 2500 for a, b in zip(at, at[1:], strict=False))
+        assert all(500 <= b - a <= 2500 for a, b in pairwise(at))
 
 
 async def test_the_loss_of_the_broker_is_journaled_and_nothing_is_lost(

@@ -1,6 +1,6 @@
 // Calls to the HTTP API. Knows addresses and errors, never what a page does with the answer.
 
-import type { AlarmDetail, MapConfig, Me, Samples, StationDetail } from "./types";
+import type { Alarm, AlarmDetail, MapConfig, Me, Samples, StationDetail } from "./types";
 
 /** The server refused or could not be reached; `status` is 0 when nothing answered. */
 export class ApiError extends Error {
@@ -59,6 +59,8 @@ export const api = {
   logout: () => post<unknown>("/api/logout", {}),
   map: () => get<MapConfig>("/api/map"),
   basemap: () => get<GeoJSON.FeatureCollection>("/api/basemap"),
+  alarms: (limit: number) =>
+    get<{ readonly alarms: readonly Alarm[] }>(`/api/alarms?state=all&limit=${limit}`),
   station: (id: number, signal: AbortSignal) => get<StationDetail>(`/api/stations/${id}`, signal),
   alarm: (id: string, signal: AbortSignal) =>
     get<AlarmDetail>(`/api/alarms/${encodeURIComponent(id)}`, signal),

@@ -145,6 +145,4 @@ export interface MapConfig {
   readonly zoom: number;
   readonly tiles: string | null;
   readonly attribution: string | null;
-  readonly city?: string;
-  readonly city_en?: string;
 }

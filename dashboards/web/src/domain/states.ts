@@ -25,7 +25,7 @@ const DOT = "M12 5a7 7 0 1 1 0 14a7 7 0 1 1 0-14Z";
 const DARK = "#1b2a30";
 
 export const LOOKS: Readonly<Record<StationState, StateLook>> = {
-  normal: { fill: "#5f9c8f", ink: "#fff", edge: "#ffffff", outline: DOT, sign: "", sign_y: 12, size: 17 },
+  normal: { fill: "#6aa699", ink: "#fff", edge: "#ffffff", outline: DOT, sign: "", sign_y: 12, size: 15 },
   standby: { fill: "#ffffff", ink: DARK, edge: DARK, outline: CIRCLE, sign: "1", sign_y: 12.4, size: 24 },
   caution: { fill: "#f2e700", ink: DARK, edge: DARK, outline: TRIANGLE, sign: "2", sign_y: 14.8, size: 29 },
   evacuation: { fill: "#ff2800", ink: "#fff", edge: "#ffffff", outline: SQUARE, sign: "3", sign_y: 12.4, size: 28 },

@@ -23,7 +23,7 @@ export const en: Dictionary = {
   minutes: (n) => `${n} min`,
   hours: (h, m) => (m === 0 ? `${h} h` : `${h} h ${m} min`),
   days: (d, h) => (h === 0 ? `${d} d` : `${d} d ${h} h`),
-  since: (when) => `since ${when}`,
+  since: (when, span) => `since ${when} (${span})`,
 
   login_title: "Sign in",
   login_name: "Name",

@@ -22,7 +22,7 @@ export const ja = {
   minutes: (n: number) => `${n}分`,
   hours: (h: number, m: number) => (m === 0 ? `${h}時間` : `${h}時間${m}分`),
   days: (d: number, h: number) => (h === 0 ? `${d}日` : `${d}日${h}時間`),
-  since: (when: string) => `${when}から`,
+  since: (when: string, span: string) => `${when}から（${span}）`,
 
   // login
   login_title: "ログイン",
@@ -72,8 +72,8 @@ export const ja = {
   acknowledged_by: (who: string, when: string) => `受領 ${who} ${when}`,
   acknowledged_when: (when: string) => `受領 ${when}`,
   unacknowledged: "未受領",
-  verified: "確認済みの値",
-  unverified: "未確認の値",
+  verified: "確認済み",
+  unverified: "未確認",
   exercise: "訓練",
   historic: "後日判明",
   acknowledge: "受領する",

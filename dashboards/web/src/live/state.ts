@@ -20,6 +20,7 @@ export type LiveEvent =
   | { readonly type: "snapshot"; readonly data: Snapshot; readonly heard_at: number }
   | { readonly type: "changes"; readonly data: Changes; readonly heard_at: number }
   | { readonly type: "clock"; readonly data: ServerClock; readonly heard_at: number }
+  | { readonly type: "cleared"; readonly alarms: readonly Alarm[] }
   | { readonly type: "disconnected" };
 
 export const SILENT: LiveState = {
@@ -51,6 +52,8 @@ export function reduce(state: LiveState, event: LiveEvent): LiveState {
       };
     case "clock":
       return { ...heard(state, event.data.at, event.heard_at), clock: event.data };
+    case "cleared":
+      return { ...state, alarms: withCleared(state.alarms, event.alarms) };
     case "disconnected":
       return state.is_connected ? { ...state, is_connected: false } : state;
   }
@@ -58,6 +61,14 @@ export function reduce(state: LiveState, event: LiveEvent): LiveState {
 
 function heard(state: LiveState, at: number, heard_at: number): LiveState {
   return { ...state, heard_at, shown_at: at, offset_ms: at - heard_at, is_connected: true };
+}
+
+/** A snapshot holds active alarms only; what cleared before is asked for and never overrides it. */
+function withCleared(
+  known: ReadonlyMap<string, Alarm>,
+  found: readonly Alarm[],
+): ReadonlyMap<string, Alarm> {
+  return replaced(known, found.filter((alarm) => alarm.state === "cleared" && !known.has(alarm.id)));
 }
 
 function replaced<Key, Value extends { readonly id: Key }>(

@@ -40,7 +40,10 @@ export function LiveProvider({ children, onSignedOut }: LiveProviderProps) {
   useEffect(
     () =>
       listen({
-        heard: store.hear,
+        heard: (event) => {
+          store.hear(event);
+          if (event.type === "snapshot") void recallCleared(store);
+        },
         mayReconnect: async () => {
           const is_signed_in = await isSignedIn();
           if (!is_signed_in) onSignedOut();
@@ -50,6 +53,16 @@ export function LiveProvider({ children, onSignedOut }: LiveProviderProps) {
     [store, onSignedOut],
   );
   return <StoreContext value={store}>{children}</StoreContext>;
+}
+
+const ALARMS_RECALLED = 50;
+
+async function recallCleared(store: LiveStore): Promise<void> {
+  try {
+    store.hear({ type: "cleared", alarms: (await api.alarms(ALARMS_RECALLED)).alarms });
+  } catch {
+    // Recently cleared alarms are a comfort; the active ones came with the snapshot.
+  }
 }
 
 /** Only a clear refusal ends the session; an outage does not. */

@@ -5,7 +5,7 @@ import { figureWithUnit, isFlag } from "../domain/quantities";
 import { urgency } from "../domain/states";
 import type { Dictionary, Language } from "../i18n/dictionaries";
 import { placeName, stageWord } from "../i18n/words";
-import { markName, placeImageName, tagName } from "./images";
+import { markName, STALE_MARK, placeImageName, tagName } from "./images";
 
 export function isPlaced(station: Station): boolean {
   return station.latitude !== null && station.longitude !== null;
@@ -31,6 +31,7 @@ export function stationPoints(
   stations: Iterable<Station>,
   t: Dictionary,
   language: Language,
+  is_stale: boolean,
 ): GeoJSON.FeatureCollection<GeoJSON.Point> {
   const features: GeoJSON.Feature<GeoJSON.Point>[] = [];
   for (const station of stations) {
@@ -40,7 +41,7 @@ export function stationPoints(
       geometry: { type: "Point", coordinates: [station.longitude, station.latitude] },
       properties: {
         id: station.id,
-        mark: markName(station.state),
+        mark: is_stale && station.state === "normal" ? STALE_MARK : markName(station.state),
         urgency: urgency(station.state),
         tag: tagName(station.state, placeName(station, language), tagValue(station, t)),
       },

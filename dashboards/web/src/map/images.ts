@@ -5,17 +5,26 @@ import { STATION_STATES, type StationState } from "../api/types";
 import { LOOKS, type StateLook } from "../domain/states";
 
 const FONT = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
+/** Canvas pixels to a CSS pixel. */
 export const PIXEL_RATIO = Math.max(2, Math.ceil(globalThis.devicePixelRatio ?? 1));
+
+const USUAL_FONT_PX = 15;
+
+/** How much larger than usual everything is drawn: a wall map has a larger root font. */
+export function uiScale(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL_FONT_PX;
+}
 
 const MARGIN = 4; // room for the outlines, CSS px
 
 function canvas(width: number, height: number): CanvasRenderingContext2D {
   const element = document.createElement("canvas");
-  element.width = Math.ceil(width * PIXEL_RATIO);
-  element.height = Math.ceil(height * PIXEL_RATIO);
+  const scale = PIXEL_RATIO * uiScale();
+  element.width = Math.ceil(width * scale);
+  element.height = Math.ceil(height * scale);
   const pen = element.getContext("2d");
   if (pen === null) throw new Error("no 2D canvas");
-  pen.scale(PIXEL_RATIO, PIXEL_RATIO);
+  pen.scale(scale, scale);
   return pen;
 }
 
@@ -36,8 +45,8 @@ function drawMark(look: StateLook): ImageData {
   const outline = new Path2D(look.outline);
   const is_edge_white = look.edge === "#ffffff";
   pen.lineJoin = "round";
-  stroke(pen, outline, is_edge_white ? "rgba(16, 36, 42, .55)" : "#ffffff", 5.4 / unit);
-  stroke(pen, outline, look.edge, 3.4 / unit);
+  if (look.sign !== "") stroke(pen, outline, is_edge_white ? "rgba(16, 36, 42, .55)" : "#ffffff", 5.4 / unit);
+  stroke(pen, outline, look.edge, (look.sign === "" ? 2 : 3.4) / unit);
   pen.fillStyle = look.fill;
   pen.fill(outline);
   drawSign(pen, look);
@@ -63,8 +72,15 @@ function drawSign(pen: CanvasRenderingContext2D, look: StateLook): void {
   pen.fillText(look.sign, 12, look.sign_y + 0.5);
 }
 
+/** What was normal when the data stopped coming: a hollow grey ring, nothing to be calm about. */
+export const STALE_MARK = "mark|stale";
+const STALE: StateLook = { ...LOOKS.normal, fill: "#ffffff", edge: "#6b777b" };
+
 export function allMarks(): readonly (readonly [string, ImageData])[] {
-  return STATION_STATES.map((state) => [markName(state), drawMark(LOOKS[state])] as const);
+  return [
+    [STALE_MARK, drawMark(STALE)],
+    ...STATION_STATES.map((state) => [markName(state), drawMark(LOOKS[state])] as const),
+  ];
 }
 
 const SPLIT = "\u001f";

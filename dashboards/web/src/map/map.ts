@@ -40,7 +40,7 @@ export function createMap(
     container,
     style: mapStyle(config, basemap),
     center: [config.center[0], config.center[1]],
-    zoom: config.zoom,
+    zoom: config.zoom + widening(container),
     minZoom: 6,
     maxZoom: 18,
     attributionControl: config.tiles === null ? false : { compact: false },
@@ -80,6 +80,14 @@ export function createMap(
     },
     remove: () => map.remove(),
   };
+}
+
+const CONFIGURED_FOR_PX = 950;
+
+/** The configured zoom is for a usual screen; a wall shows the same land larger, a phone smaller. */
+function widening({ clientWidth, clientHeight }: HTMLElement): number {
+  const room = Math.min(clientWidth, clientHeight * 1.35);
+  return room === 0 ? 0 : Math.log2(Math.max(room, 200) / CONFIGURED_FOR_PX);
 }
 
 function boundsOf(points: GeoJSON.FeatureCollection<GeoJSON.Point>): LngLatBounds {

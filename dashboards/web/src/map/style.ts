@@ -2,6 +2,7 @@
 
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { MapConfig } from "../api/types";
+import { uiScale } from "./images";
 
 export const STATIONS = "stations";
 export const MARK_LAYER = "station-marks";
@@ -42,11 +43,11 @@ function widths(far: number, near: number): ["interpolate", ["exponential", numb
   return ["interpolate", ["exponential", 1.6], ["zoom"], 9, far, 15, near];
 }
 
-const STATION_LAYERS: LayerSpecification[] = [
+const stationLayers = (): LayerSpecification[] => [
   {
     id: "selected-ring", type: "circle", source: STATIONS, filter: ["==", ["get", "id"], -1],
     paint: {
-      "circle-radius": 24, "circle-color": "rgba(0, 111, 128, .14)",
+      "circle-radius": 24 * uiScale(), "circle-color": "rgba(0, 111, 128, .14)",
       "circle-stroke-color": "#006f80", "circle-stroke-width": 3,
     },
   },
@@ -71,7 +72,7 @@ const STATION_LAYERS: LayerSpecification[] = [
 
 function tagLayout(): Extract<LayerSpecification, { type: "symbol" }>["layout"] & object {
   return {
-    "icon-image": ["get", "tag"], "icon-anchor": "left", "icon-offset": [20, 0],
+    "icon-image": ["get", "tag"], "icon-anchor": "left", "icon-offset": [20 * uiScale(), 0],
     "symbol-sort-key": ["-", 0, ["get", "urgency"]], "icon-padding": 2,
   };
 }
@@ -95,7 +96,7 @@ export function mapStyle(config: MapConfig, basemap: GeoJSON.FeatureCollection):
       ...(has_tiles
         ? [{ id: "tiles", type: "raster", source: "tiles", paint: { "raster-saturation": -0.5, "raster-opacity": 0.8 } } as const]
         : BASE_LAYERS),
-      ...STATION_LAYERS,
+      ...stationLayers(),
     ],
   };
 }

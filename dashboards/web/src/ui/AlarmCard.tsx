@@ -1,13 +1,12 @@
 import { useEffect, useId, useState, type FormEvent } from "react";
 import { api, ApiError } from "../api/client";
-import type { Alarm, AlarmDetail, Station } from "../api/types";
+import type { Alarm, Station } from "../api/types";
 import { figureWithUnit, isFlag } from "../domain/quantities";
 import { alarmState } from "../domain/states";
 import { useSpeech } from "../i18n/language";
 import { alarmWord } from "../i18n/words";
 import { AlarmFlags, AlarmTimes } from "./AlarmList";
 import { StateMark } from "./StateMark";
-import { Timeline } from "./Timeline";
 
 interface AlarmCardProps {
   readonly alarm: Alarm;
@@ -17,7 +16,6 @@ interface AlarmCardProps {
 
 export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
   const { t } = useSpeech();
-  const { detail, has_failed } = useAlarmDetail(alarm);
   const is_open = alarm.state === "active" && alarm.acknowledged_at === null;
   const has_peak = alarm.peak_value !== null && alarm.rule_kind === "stages" && !isFlag(station.main);
   return (
@@ -29,6 +27,7 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
       </h3>
       <p className="card-times">
         <AlarmTimes alarm={alarm} />
+        {alarm.is_verified && alarm.rule_kind !== "silence" && <span className="flag">{t.verified}</span>}
         {has_peak && alarm.peak_value !== null && <span>{t.alarm_peak(figureWithUnit(station.main, alarm.peak_value))}</span>}
       </p>
       <AlarmFlags alarm={alarm} />
@@ -36,8 +35,6 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
         <blockquote className="card-comment">{alarm.acknowledge_comment}</blockquote>
       )}
       {is_open && may_acknowledge && <AcknowledgeForm alarm={alarm} />}
-      {has_failed && <p className="card-failed" role="status">{t.told_failed}</p>}
-      {detail !== null && <Timeline alarm={alarm} detail={detail} station={station} />}
     </section>
   );
 }
@@ -85,35 +82,4 @@ function AcknowledgeForm({ alarm }: { readonly alarm: Alarm }) {
       </p>
     </form>
   );
-}
-
-const ASK_AGAIN_MS = 4000;
-
-/** The record of an alarm: asked anew when the alarm changes and while a delivery is on its way. */
-function useAlarmDetail(alarm: Alarm) {
-  const [detail, setDetail] = useState<AlarmDetail | null>(null);
-  const [has_failed, setFailed] = useState(false);
-  const [round, setRound] = useState(0);
-  useEffect(() => {
-    const stop = new AbortController();
-    let timer = 0;
-    api.alarm(alarm.id, stop.signal).then(
-      (found) => {
-        setDetail(found);
-        setFailed(false);
-        const is_settled = found.deliveries.length > 0 && found.deliveries.every(({ state }) => state === "sent" || state === "failed");
-        if (!is_settled && found.state === "active") timer = window.setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
-      },
-      () => {
-        if (stop.signal.aborted) return;
-        setFailed(true);
-        timer = window.setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
-      },
-    );
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
-  }, [alarm.id, alarm.changed_at, alarm.acknowledged_at, alarm.state, alarm.level, round]);
-  return { detail, has_failed };
 }

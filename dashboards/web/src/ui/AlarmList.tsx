@@ -1,7 +1,7 @@
 import { memo, useMemo } from "react";
 import type { Alarm, Station } from "../api/types";
 import { groupAlarms } from "../domain/order";
-import { figureWithUnit, isFlag } from "../domain/quantities";
+import { figureWithUnit, isFlag, isSuspect } from "../domain/quantities";
 import { alarmState } from "../domain/states";
 import { duration, MINUTE, timeOrDate } from "../domain/time";
 import { useSpeech } from "../i18n/language";
@@ -23,7 +23,7 @@ export function AlarmList({ selected, is_stale, onChoose }: AlarmListProps) {
   const group = (title: string, some: readonly Alarm[], name: string) =>
     some.length > 0 && (
       <section className={`alarm-group alarm-group-${name}`} aria-label={title}>
-        <h3>{title} <span className="count">{some.length}</span></h3>
+        <h3 className={name === "open" ? "only-spoken" : undefined}>{title} <span className="count">{some.length}</span></h3>
         <ul>
           {some.map((alarm) => (
             <AlarmRow key={alarm.id} alarm={alarm} is_selected={alarm.device === selected} onChoose={onChoose} />
@@ -79,7 +79,10 @@ const AlarmRow = memo(function AlarmRow({ alarm, is_selected, onChoose }: AlarmR
             <span className="alarm-stage">{alarmWord(t, alarm, station?.kind)}</span>
             {value !== null && <span className="figure">{value}</span>}
           </span>
-          <AlarmTimes alarm={alarm} />
+          <span className="alarm-line">
+            <AlarmTimes alarm={alarm} />
+            {alarm.is_verified && alarm.rule_kind !== "silence" && <span className="flag">{t.verified}</span>}
+          </span>
           <AlarmFlags alarm={alarm} />
         </span>
       </button>
@@ -91,7 +94,14 @@ function alarmValue(alarm: Alarm, station: Station | undefined): string | null {
   const quantity = station?.main ?? null;
   if (alarm.value === null || alarm.rule_kind === "silence" || isFlag(quantity)) return null;
   if (alarm.rule_kind === "event") return null;
-  return figureWithUnit(quantity, alarm.value);
+  return figureWithUnit(quantity, currentValue(alarm, station) ?? alarm.value);
+}
+
+/** While a stage alarm is on, the value now; the alarm's own is that of its last step. */
+function currentValue(alarm: Alarm, station: Station | undefined): number | null {
+  const latest = station?.main == null ? undefined : station.latest[station.main];
+  const is_current = alarm.state === "active" && alarm.rule_kind === "stages" && alarm.is_verified;
+  return is_current && latest !== undefined && !isSuspect(latest.quality) ? latest.value : null;
 }
 
 export function AlarmTimes({ alarm }: { readonly alarm: Alarm }) {
@@ -112,9 +122,7 @@ export function AlarmFlags({ alarm }: { readonly alarm: Alarm }) {
   return (
     <span className="flags">
       {alarm.is_exercise && <span className="flag flag-exercise">{t.exercise}</span>}
-      <span className={alarm.is_verified ? "flag" : "flag flag-doubt"}>
-        {alarm.is_verified ? t.verified : t.unverified}
-      </span>
+      {!alarm.is_verified && <span className="flag flag-doubt">{t.unverified}</span>}
       {alarm.is_historic && <span className="flag">{t.historic}</span>}
       {alarm.acknowledged_at !== null && (
         <span className="flag flag-known">

@@ -6,6 +6,7 @@ import { chartOptions, yRange, type ChartWords } from "./chart";
 import { stagesOf } from "../domain/stages";
 import { figureWithUnit } from "../domain/quantities";
 import { useSpeech } from "../i18n/language";
+import { uiScale } from "../map/images";
 import { stageWord } from "../i18n/words";
 
 interface CourseChartProps {
@@ -18,7 +19,7 @@ interface CourseChartProps {
   readonly thresholds: Readonly<Record<string, number>>;
 }
 
-const HEIGHT = 250;
+const heightPx = () => Math.round(250 * uiScale());
 
 export function CourseChart(props: CourseChartProps) {
   const { course, span_ms, now, kind, quantity, name, thresholds } = props;
@@ -31,9 +32,9 @@ export function CourseChart(props: CourseChartProps) {
   useEffect(() => {
     const element = box.current;
     if (element === null) return;
-    const created = new uPlot(chartOptions(element.clientWidth, HEIGHT, words), [[], [], []], element);
+    const created = new uPlot(chartOptions(element.clientWidth, heightPx(), words), [[], [], []], element);
     plot.current = created;
-    const watcher = new ResizeObserver(() => created.setSize({ width: element.clientWidth, height: HEIGHT }));
+    const watcher = new ResizeObserver(() => created.setSize({ width: element.clientWidth, height: heightPx() }));
     watcher.observe(element);
     return () => {
       watcher.disconnect();

@@ -3,13 +3,15 @@
 import { clockTime } from "../domain/time";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
-import type { Fault, Feed } from "../live/faults";
+import { newestReceived, type Fault, type Feed } from "../live/faults";
+import type { LiveState } from "../live/state";
 import { useLive } from "../live/store";
 
 export function FaultBar({ feed }: { readonly feed: Feed }) {
   const { t } = useSpeech();
-  const { shown_at } = useLive();
+  const live = useLive();
   const faults = feed.kind === "fault" ? feed.faults : [];
+  const shown_at = trueUntil(faults, live);
   return (
     <div role="alert" className="fault-region">
       {faults.length > 0 && (
@@ -30,6 +32,12 @@ export function FaultBar({ feed }: { readonly feed: Feed }) {
       )}
     </div>
   );
+}
+
+/** Until when the page is known to be true; null where only the judging of alarms has stopped. */
+function trueUntil(faults: readonly Fault[], live: LiveState): number | null {
+  if (faults.includes("no_events")) return live.shown_at;
+  return faults.every((fault) => fault === "alerts_down") ? null : newestReceived(live.stations);
 }
 
 function titleOf(faults: readonly Fault[], t: Dictionary): string {

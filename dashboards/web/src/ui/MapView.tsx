@@ -1,5 +1,4 @@
 import { useEffect, useMemo, useRef, useState } from "react";
-import { api } from "../api/client";
 import type { MapConfig, Station } from "../api/types";
 import { useSpeech } from "../i18n/language";
 import { placeName, stageWord } from "../i18n/words";
@@ -10,9 +9,11 @@ import "maplibre-gl/dist/maplibre-gl.css";
 
 interface MapViewProps {
   readonly config: MapConfig;
+  readonly basemap: GeoJSON.FeatureCollection;
   readonly stations: readonly Station[];
   readonly selected: Station | null;
   readonly is_hidden: boolean;
+  readonly is_stale: boolean;
   readonly onChoose: (id: number) => void;
   readonly onFailed: () => void;
 }
@@ -23,17 +24,14 @@ interface Hover {
   readonly y: number;
 }
 
-const EMPTY: GeoJSON.FeatureCollection = { type: "FeatureCollection", features: [] };
-
-export function MapView({ config, stations, selected, is_hidden, onChoose, onFailed }: MapViewProps) {
+export function MapView({ config, basemap, stations, selected, is_hidden, is_stale, onChoose, onFailed }: MapViewProps) {
   const { t, language } = useSpeech();
   const container = useRef<HTMLDivElement>(null);
   const [map, setMap] = useState<StationMap | null>(null);
   const [hover, setHover] = useState<Hover | null>(null);
-  const basemap = useBasemap();
 
   useEffect(() => {
-    if (container.current === null || basemap === null) return;
+    if (container.current === null) return;
     let created: StationMap;
     try {
       created = createMap(container.current, config, basemap, { onChoose, onHover: setHover, onFailed });
@@ -48,10 +46,10 @@ export function MapView({ config, stations, selected, is_hidden, onChoose, onFai
     };
   }, [config, basemap, onChoose, onFailed]);
 
-  const points = useMemo(() => stationPoints(stations, t, language), [stations, t, language]);
+  const points = useMemo(() => stationPoints(stations, t, language, is_stale), [stations, t, language, is_stale]);
   useEffect(() => map?.show(points), [map, points]);
   useEffect(() => {
-    if (basemap !== null) map?.showBasemap(withPlaceImages(basemap, language));
+    map?.showBasemap(withPlaceImages(basemap, language));
   }, [map, basemap, language]);
 
   const at = selected?.longitude != null && selected.latitude != null ? `${selected.longitude},${selected.latitude}` : null;
@@ -85,20 +83,4 @@ export function MapView({ config, stations, selected, is_hidden, onChoose, onFai
       )}
     </div>
   );
-}
-
-/** The base map once it has come; an empty one where it cannot be had: stations matter more. */
-function useBasemap(): GeoJSON.FeatureCollection | null {
-  const [basemap, setBasemap] = useState<GeoJSON.FeatureCollection | null>(null);
-  useEffect(() => {
-    let is_over = false;
-    api.basemap().then(
-      (found) => is_over || setBasemap(found),
-      () => is_over || setBasemap(EMPTY),
-    );
-    return () => {
-      is_over = true;
-    };
-  }, []);
-  return basemap;
 }

@@ -4,7 +4,6 @@ import type { Station } from "../api/types";
 import { nextStage } from "../domain/order";
 import { figure, figureWithUnit, isFlag, isSuspect, quantityName, unitOf } from "../domain/quantities";
 import { ago, duration, SECOND, timeOrDate } from "../domain/time";
-import { isStationState } from "../domain/states";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
 import { stageWord } from "../i18n/words";
@@ -22,10 +21,10 @@ export function Readout({ station }: { readonly station: Station }) {
         <div>
           <p className="readout-word">
             {stageWord(t, state, kind)}
-            {level > 0 && isStationState(state) && state !== "unknown" && <small>{t.level(level)}</small>}
+            {level > 0 && state !== "unknown" && state !== "suspect" && <small>{t.level(level)}</small>}
           </p>
           {state_since !== null && (
-            <p className="readout-since">{t.since(timeOrDate(state_since, now))}（{duration(now - state_since, t)}）</p>
+            <p className="readout-since">{t.since(timeOrDate(state_since, now), duration(now - state_since, t))}</p>
           )}
         </div>
       </div>
@@ -55,9 +54,9 @@ function MainValue({ station, now }: { readonly station: Station; readonly now: 
   const { main } = station;
   const latest = main === null ? undefined : station.latest[main];
   if (main === null || latest === undefined || isFlag(main)) return null;
-  const is_current = station.state !== "unknown";
+  const is_current = station.state !== "unknown" && !isSuspect(latest.quality);
   return (
-    <div className="readout-value" data-current={is_current}>
+    <div className="readout-value" data-current={station.state !== "unknown"}>
       <div className="readout-main">
         <p className="readout-name">{quantityName(main, language)}</p>
         <p className="readout-figure" data-testid="main-value">

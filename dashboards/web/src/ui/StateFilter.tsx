@@ -8,7 +8,6 @@ import { StateMark } from "./StateMark";
 
 interface StateFilterProps {
   readonly stations: readonly Station[]; // all of them
-  readonly shown: number;
   readonly filter: Filter;
   readonly onFilter: (filter: Filter) => void;
 }
@@ -17,11 +16,10 @@ const ALWAYS_SHOWN: ReadonlySet<StationState> = new Set([
   "normal", "unknown", "caution", "evacuation", "danger", "flooding",
 ]);
 
-export function StateFilter({ stations, shown, filter, onFilter }: StateFilterProps) {
+export function StateFilter({ stations, filter, onFilter }: StateFilterProps) {
   const { t } = useSpeech();
   const of_kind = stations.filter(({ kind }) => filter.kind === null || kind === filter.kind);
   const counts = countStates(of_kind);
-  const kinds = [...new Set(stations.map(({ kind }) => kind))].sort();
   const states = STATION_STATES.filter(
     (state) => ALWAYS_SHOWN.has(state) || counts.has(state) || filter.states.has(state),
   );
@@ -47,22 +45,48 @@ export function StateFilter({ stations, shown, filter, onFilter }: StateFilterPr
           </button>
         ))}
       </div>
-      <label className="filter-kind">
-        <span className="only-spoken">{t.filter_kinds}</span>
-        <select
-          value={filter.kind ?? ""}
-          onChange={(event) => onFilter({ ...filter, kind: event.target.value || null })}
-        >
-          <option value="">{t.all_kinds}</option>
-          {kinds.map((kind) => <option key={kind} value={kind}>{kindWord(t, kind)}</option>)}
-        </select>
-      </label>
-      {isFiltering(filter) && (
-        <p className="filter-note" role="status">
-          {t.filtered(shown, stations.length)}
-          <button type="button" className="button" onClick={() => onFilter(NO_FILTER)}>{t.clear_filter}</button>
-        </p>
-      )}
     </div>
+  );
+}
+
+interface KindFilterProps {
+  readonly stations: readonly Station[];
+  readonly filter: Filter;
+  readonly onFilter: (filter: Filter) => void;
+}
+
+export function KindFilter({ stations, filter, onFilter }: KindFilterProps) {
+  const { t } = useSpeech();
+  const kinds = [...new Set(stations.map(({ kind }) => kind))].sort();
+  return (
+    <label className="filter-kind">
+      <span className="only-spoken">{t.filter_kinds}</span>
+      <select
+        value={filter.kind ?? ""}
+        onChange={(event) => onFilter({ ...filter, kind: event.target.value || null })}
+      >
+        <option value="">{t.all_kinds}</option>
+        {kinds.map((kind) => <option key={kind} value={kind}>{kindWord(t, kind)}</option>)}
+      </select>
+    </label>
+  );
+}
+
+interface FilterNoteProps {
+  readonly shown: number;
+  readonly all: number;
+  readonly filter: Filter;
+  readonly onFilter: (filter: Filter) => void;
+}
+
+/** Says that not everything is shown: a filter forgotten must not look like calm. */
+export function FilterNote({ shown, all, filter, onFilter }: FilterNoteProps) {
+  const { t } = useSpeech();
+  if (!isFiltering(filter)) return null;
+  return (
+    <p className="filter-note" role="status">
+      {t.filtered(shown, all)}
+      <button type="button" className="button" onClick={() => onFilter(NO_FILTER)}>{t.clear_filter}</button>
+    </p>
   );
 }

@@ -6,7 +6,7 @@ export function StateMark({ state, size = 24 }: { readonly state: StationState; 
   const look = LOOKS[state];
   const edge = look.edge === "#ffffff" ? "rgba(16, 36, 42, .5)" : look.edge;
   return (
-    <svg className="mark" width={size} height={size} viewBox="-1.5 -1.5 27 27" aria-hidden="true">
+    <svg className="mark" width={`${size / 15}rem`} height={`${size / 15}rem`} viewBox="-1.5 -1.5 27 27" aria-hidden="true">
       <path d={look.outline} fill={look.fill} stroke={edge} strokeWidth="1.6" strokeLinejoin="round" />
       {look.sign === "bar" && <rect x="5.5" y="9.8" width="13" height="4.4" fill={look.ink} />}
       {look.sign !== "" && look.sign !== "bar" && (

@@ -1,10 +1,10 @@
 // Every station as a real list. One tab stop for all of it: arrow keys, Home and End move inside.
 
-import { memo, useRef, useState, type KeyboardEvent } from "react";
+import { memo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import type { Station } from "../api/types";
 import { figureWithUnit, isFlag } from "../domain/quantities";
 import { useSpeech } from "../i18n/language";
-import { placeName, stageWord } from "../i18n/words";
+import { placeName, stateWord } from "../i18n/words";
 import { arrow } from "../map/features";
 import { StateMark } from "./StateMark";
 
@@ -14,10 +14,11 @@ interface StationListProps {
   readonly selected: number | null;
   readonly text: string;
   readonly onText: (text: string) => void;
+  readonly note: ReactNode;
   readonly onChoose: (id: number) => void;
 }
 
-export function StationList({ stations, all, selected, text, onText, onChoose }: StationListProps) {
+export function StationList({ stations, all, selected, text, onText, note, onChoose }: StationListProps) {
   const { t } = useSpeech();
   const list = useRef<HTMLUListElement>(null);
   const [focused, setFocused] = useState<number | null>(null);
@@ -40,6 +41,7 @@ export function StationList({ stations, all, selected, text, onText, onChoose }:
           onChange={(event) => onText(event.target.value)}
         />
       </div>
+      {note}
       {stations.length === 0 && <p className="stations-none">{t.no_match}</p>}
       <ul ref={list} className="station-rows" onKeyDown={move}>
         {stations.map((station) => (
@@ -89,7 +91,7 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
       >
         <StateMark state={station.state} size={20} />
         <span className="station-name">{placeName(station, language)}</span>
-        <span className="station-state">{stageWord(t, station.state, station.kind)}</span>
+        <span className="station-state">{stateWord(t, station.state)}</span>
         <span className="figure station-value">{mainFigure(station)}</span>
       </button>
     </li>

@@ -9,6 +9,7 @@ import { useLive, useNow } from "../live/store";
 import { AlarmCard } from "./AlarmCard";
 import { CourseSection } from "./CourseSection";
 import { Readout } from "./Readout";
+import { AlarmRecord } from "./Timeline";
 import { ValueTable } from "./ValueTable";
 
 interface StationPanelProps {
@@ -51,6 +52,7 @@ export function StationPanel({ station, me, onClose }: StationPanelProps) {
           <AlarmCard key={alarm.id} alarm={alarm} station={station} may_acknowledge={me.role !== "public"} />
         ))}
         <CourseSection station={station} />
+        {of_station.map((alarm) => <AlarmRecord key={alarm.id} alarm={alarm} station={station} />)}
         <ValueTable station={station} />
         <LostData station={station} />
       </div>

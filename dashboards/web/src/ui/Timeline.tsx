@@ -1,11 +1,13 @@
 // What happened and who was told, in the order of time: the proof for afterwards.
 
+import { useEffect, useState } from "react";
+import { api } from "../api/client";
 import type { Alarm, AlarmDetail, Delivery, Station } from "../api/types";
 import { figureWithUnit, isFlag } from "../domain/quantities";
 import { clockTime, isSameDay, MINUTE, monthDay } from "../domain/time";
 import { useSpeech } from "../i18n/language";
 import type { Dictionary } from "../i18n/dictionaries";
-import { channelWord, deliveryWord, stageWord } from "../i18n/words";
+import { alarmWord, channelWord, deliveryWord, stageWord } from "../i18n/words";
 import { useNow } from "../live/store";
 
 interface TimelineProps {
@@ -22,15 +24,27 @@ interface Entry {
   readonly note: string;
 }
 
-export function Timeline({ alarm, detail, station }: TimelineProps) {
+/** The record of one alarm; keeps itself up to date while something is on its way. */
+export function AlarmRecord({ alarm, station }: { readonly alarm: Alarm; readonly station: Station }) {
+  const { t } = useSpeech();
+  const { detail, has_failed } = useAlarmDetail(alarm);
+  return (
+    <section className="timeline" data-testid="timeline">
+      <h3>{t.told}<small>{alarmWord(t, alarm, station.kind)}</small></h3>
+      {has_failed && <p className="card-failed" role="status">{t.told_failed}</p>}
+      {detail !== null && <Timeline alarm={alarm} detail={detail} station={station} />}
+    </section>
+  );
+}
+
+function Timeline({ alarm, detail, station }: TimelineProps) {
   const { t } = useSpeech();
   const now = useNow(MINUTE);
   const entries = [...steps(detail, station, t), ...told(detail.deliveries, t), ...known(alarm, t)].toSorted(
     (a, b) => (a.at ?? Infinity) - (b.at ?? Infinity),
   );
   return (
-    <div className="timeline" data-testid="timeline">
-      <h4>{t.told}</h4>
+    <>
       <ol>
         {entries.map(({ key, at, what, title, note }) => (
           <li key={key} data-what={what}>
@@ -41,7 +55,7 @@ export function Timeline({ alarm, detail, station }: TimelineProps) {
         ))}
       </ol>
       {detail.deliveries.length === 0 && <p className="timeline-none">{t.told_none}</p>}
-    </div>
+    </>
   );
 }
 
@@ -66,9 +80,9 @@ function told(deliveries: readonly Delivery[], t: Dictionary): Entry[] {
     key: `told ${index}`,
     at: delivery.sent_at,
     what: delivery.state === "sent" ? "told" : delivery.state === "failed" ? "failed" : "waiting",
-    title: `${delivery.person ?? delivery.address}　${channelWord(t, delivery.channel)}　${deliveryWord(t, delivery.state)}`,
+    title: [delivery.person, channelWord(t, delivery.channel), deliveryWord(t, delivery.state)].filter((word) => word !== null).join("　"),
     note: [
-      delivery.person === null ? "" : delivery.address,
+      delivery.address === delivery.channel ? "" : delivery.address,
       delivery.attempts > 1 ? t.attempts(delivery.attempts) : "",
       delivery.maybe_repeated ? t.delivery_repeated : "",
       delivery.state === "sent" ? "" : (delivery.last_error ?? ""),
@@ -85,4 +99,35 @@ function known(alarm: Alarm, t: Dictionary): Entry[] {
     title: t.acknowledged_by(alarm.acknowledged_by ?? "", "").trim(),
     note: alarm.acknowledge_comment ?? "",
   }];
+}
+
+const ASK_AGAIN_MS = 4000;
+
+/** The record of an alarm: asked anew when the alarm changes and while a delivery is on its way. */
+function useAlarmDetail(alarm: Alarm) {
+  const [detail, setDetail] = useState<AlarmDetail | null>(null);
+  const [has_failed, setFailed] = useState(false);
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    const stop = new AbortController();
+    let timer = 0;
+    api.alarm(alarm.id, stop.signal).then(
+      (found) => {
+        setDetail(found);
+        setFailed(false);
+        const is_settled = found.deliveries.length > 0 && found.deliveries.every(({ state }) => state === "sent" || state === "failed");
+        if (!is_settled && found.state === "active") timer = window.setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
+      },
+      () => {
+        if (stop.signal.aborted) return;
+        setFailed(true);
+        timer = window.setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
+      },
+    );
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [alarm.id, alarm.changed_at, alarm.acknowledged_at, alarm.state, alarm.level, round]);
+  return { detail, has_failed };
 }

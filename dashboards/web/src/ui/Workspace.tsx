@@ -1,8 +1,7 @@
 // The page of somebody who is signed in: alarms and stations, map or table, one open station.
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { api } from "../api/client";
-import type { MapConfig, Me } from "../api/types";
+import { useCallback, useMemo, useRef, useState } from "react";
+import type { Me } from "../api/types";
 import { NO_FILTER, passes, sortStations, type Filter } from "../domain/order";
 import { useSpeech } from "../i18n/language";
 import { useFeed, useLive, useReadLive } from "../live/store";
@@ -11,10 +10,11 @@ import { Announcer } from "./Announcer";
 import { FaultBar } from "./FaultBar";
 import { Header } from "./Header";
 import { MapView } from "./MapView";
-import { StateFilter } from "./StateFilter";
+import { FilterNote, KindFilter, StateFilter } from "./StateFilter";
 import { StationList } from "./StationList";
 import { StationPanel } from "./StationPanel";
 import { StationTable } from "./StationTable";
+import { cityName, useBasemap, useMapConfig } from "./useMapData";
 import { useSelection } from "./useSelection";
 
 type Tab = "alarms" | "map" | "stations"; // on narrow screens, one at a time
@@ -30,6 +30,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
   const live = useLive();
   const feed = useFeed();
   const config = useMapConfig();
+  const basemap = useBasemap();
   const [filter, setFilter] = useState<Filter>(NO_FILTER);
   const [tab, setTab] = useState<Tab>("alarms");
   const [view, setView] = useState<View>("map");
@@ -61,7 +62,15 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
     choose(null);
     opener.current?.focus();
   }, [choose]);
+  const changeTab = useCallback(
+    (chosen: Tab) => {
+      setTab(chosen);
+      choose(null); // on a narrow screen the open station covers the tabs' views
+    },
+    [choose],
+  );
   const mapFailed = useCallback(() => setHasMap(false), []);
+  const note = <FilterNote shown={shown.length} all={sorted.length} filter={filter} onFilter={setFilter} />;
   const is_table = view === "table" || !has_map;
 
   return (
@@ -73,7 +82,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
       <Announcer />
       <Header
         me={me} feed={feed} open_alarms={open_alarms} onLeft={onLeft}
-        city={(language === "en" ? config?.city_en : config?.city) || undefined}
+        city={basemap === null ? undefined : cityName(basemap, language)}
       />
       <FaultBar feed={feed} />
       <main className="body">
@@ -81,45 +90,33 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
           <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} onChoose={open} />
           <StationList
             stations={shown} all={sorted.length} selected={selected?.id ?? null}
-            text={filter.text} onText={(text) => setFilter({ ...filter, text })} onChoose={open}
+            text={filter.text} onText={(text) => setFilter({ ...filter, text })}
+            note={note} onChoose={open}
           />
         </div>
         <div className="middle">
           <div className="toolbar">
-            <StateFilter stations={sorted} shown={shown.length} filter={filter} onFilter={setFilter} />
-            <ViewSwitch view={is_table ? "table" : "map"} has_map={has_map} onView={setView} />
+            <StateFilter stations={sorted} filter={filter} onFilter={setFilter} />
+            <div className="toolbar-right">
+              <ViewSwitch view={is_table ? "table" : "map"} has_map={has_map} onView={setView} />
+              <KindFilter stations={sorted} filter={filter} onFilter={setFilter} />
+            </div>
           </div>
+          {note}
           {!has_map && <p className="map-failed" role="status">{t.map_failed}</p>}
           {is_table && <StationTable stations={shown} selected={selected?.id ?? null} onChoose={open} />}
-          {has_map && config !== null && (
+          {has_map && config !== null && basemap !== null && (
             <MapView
-              config={config} stations={shown} selected={selected} is_hidden={is_table}
+              config={config} basemap={basemap} stations={shown} selected={selected} is_hidden={is_table} is_stale={feed.kind === "fault"}
               onChoose={open} onFailed={mapFailed}
             />
           )}
         </div>
         {selected !== null && <StationPanel key={selected.id} station={selected} me={me} onClose={close} />}
       </main>
-      <Tabs tab={tab} open_alarms={open_alarms} onTab={setTab} />
+      <Tabs tab={tab} open_alarms={open_alarms} onTab={changeTab} />
     </div>
   );
-}
-
-const NO_MAP: MapConfig = { center: [130.3, 31.81], zoom: 10.5, tiles: null, attribution: null };
-
-function useMapConfig(): MapConfig | null {
-  const [config, setConfig] = useState<MapConfig | null>(null);
-  useEffect(() => {
-    let is_over = false;
-    api.map().then(
-      (found) => is_over || setConfig(found),
-      () => is_over || setConfig(NO_MAP),
-    );
-    return () => {
-      is_over = true;
-    };
-  }, []);
-  return config;
 }
 
 interface ViewSwitchProps {

@@ -4,6 +4,7 @@
 import uPlot from "uplot";
 import type { Course } from "../domain/course";
 import { unitOf } from "../domain/quantities";
+import { uiScale } from "../map/images";
 import type { StageLine } from "../domain/stages";
 import { hourMinute, monthDay } from "../domain/time";
 
@@ -16,7 +17,7 @@ const INK = "#42545c";
 const GRID = "#e3e9ea";
 const LINE = "#00667a";
 const SUSPECT = "#8a3b00";
-const FONT = '12px "Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
+const FAMILY = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
 
 /** From the lowest good value to the next stage above the highest, with air; never a flat sliver. */
 export function yRange(course: Course, stages: readonly StageLine[]): { low: number; high: number } {
@@ -28,6 +29,8 @@ export function yRange(course: Course, stages: readonly StageLine[]): { low: num
 }
 
 export function chartOptions(width: number, height: number, words: ChartWords): uPlot.Options {
+  const scale = uiScale();
+  const font = `${12 * scale}px ${FAMILY}`;
   return {
     width,
     height,
@@ -37,17 +40,22 @@ export function chartOptions(width: number, height: number, words: ChartWords): 
     padding: [8, 8, 0, 0],
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: [
-      { stroke: INK, font: FONT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 28, space: 58, values: (_, at) => at.map(timeWord) },
-      { stroke: INK, font: FONT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 48 },
+      { stroke: INK, font, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 28 * scale, space: 58 * scale, values: (_, at) => at.map(timeWord) },
+      { stroke: INK, font, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 48 * scale, space: 34 * scale },
     ],
     series: [
       {},
-      { stroke: LINE, width: 2, spanGaps: false, points: { show: isSparse, size: 5, fill: LINE } },
+      { stroke: LINE, width: 2 * scale, spanGaps: false, points: { show: isSparse, size: 5 * scale, fill: LINE } },
       { stroke: SUSPECT, width: 0, paths: () => null, points: { show: drawCrosses } },
     ],
     hooks: { drawAxes: [(plot) => drawStages(plot, words.stages)], setCursor: [(plot) => showReading(plot, words)] },
     plugins: [],
   };
+}
+
+/** A usual CSS pixel in canvas pixels, larger on a wall. */
+function one(): number {
+  return devicePixelRatio * uiScale();
 }
 
 function timeWord(at_s: number): string {
@@ -62,10 +70,10 @@ function isSparse(plot: uPlot): boolean {
 
 function drawCrosses(plot: uPlot, series: number): boolean {
   const { ctx } = plot;
-  const arm = 4 * devicePixelRatio;
+  const arm = 4 * one();
   ctx.save();
   ctx.strokeStyle = SUSPECT;
-  ctx.lineWidth = 2 * devicePixelRatio;
+  ctx.lineWidth = 2 * one();
   ctx.beginPath();
   plot.data[series]?.forEach((value, row) => {
     const at = plot.data[0][row];
@@ -104,11 +112,10 @@ function drawStages(plot: uPlot, stages: readonly StageLine[]): void {
 }
 
 function stageLine(ctx: CanvasRenderingContext2D, left: number, width: number, y: number, stage: StageLine): void {
-  const one = devicePixelRatio;
-  ctx.lineWidth = 3 * one;
+  ctx.lineWidth = 3 * one();
   ctx.strokeStyle = "rgba(27, 42, 48, .55)";
   line(ctx, left, width, y);
-  ctx.lineWidth = 1.8 * one;
+  ctx.lineWidth = 1.8 * one();
   ctx.strokeStyle = stage.fill;
   line(ctx, left, width, y);
 }
@@ -125,24 +132,39 @@ function stageLabel(plot: uPlot, stage: StageLine): void {
   const { left, top, height } = plot.bbox;
   const y = plot.valToPos(stage.value, "y", true);
   if (y < top || y > top + height) return;
-  const one = devicePixelRatio;
+  const px = one();
   ctx.save();
-  ctx.font = FONT.replace("12px", `600 ${11 * one}px`);
+  ctx.font = `600 ${11 * px}px ${FAMILY}`;
   const text = `${stage.word} ${stage.value.toFixed(2)}`;
-  const width = ctx.measureText(text).width + 10 * one;
-  const box_top = Math.max(top, y - 17 * one);
+  const width = ctx.measureText(text).width + 10 * px;
+  const box_top = Math.max(top, y - 17 * px);
+  const right = left + plot.bbox.width - width - 4 * px;
+  const is_free = !isCovered(plot, left, left + width, box_top) || isCovered(plot, right, right + width, box_top);
+  const box_left = is_free ? left + 4 * px : right;
   ctx.beginPath();
-  ctx.roundRect(left + 4 * one, box_top, width, 16 * one, 3 * one);
+  ctx.roundRect(box_left, box_top, width, 16 * px, 3 * px);
   ctx.fillStyle = stage.fill;
   ctx.fill();
   ctx.strokeStyle = "rgba(27, 42, 48, .55)";
-  ctx.lineWidth = one;
+  ctx.lineWidth = px;
   ctx.stroke();
   ctx.fillStyle = stage.ink;
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
-  ctx.fillText(text, left + 9 * one, box_top + 8.5 * one);
+  ctx.fillText(text, box_left + 5 * px, box_top + 8.5 * px);
   ctx.restore();
+}
+
+/** Whether the curve runs through a label's box, canvas px. */
+function isCovered(plot: uPlot, from: number, to: number, top: number): boolean {
+  const bottom = top + 18 * one();
+  return plot.data[0].some((at, row) => {
+    const value = plot.data[1]?.[row];
+    if (value == null) return false;
+    const x = plot.valToPos(at, "x", true);
+    const y = plot.valToPos(value, "y", true);
+    return x >= from && x <= to && y >= top - 4 && y <= bottom;
+  });
 }
 
 /** The reading under the pointer, as words above the chart. */

@@ -22,6 +22,7 @@ export function useSelection(): readonly [string | null, (name: string | null) =
       window.location.hash = PREFIX + encodeURIComponent(chosen);
       return;
     }
+    if (named() === null) return;
     history.pushState(null, "", window.location.pathname + window.location.search);
     setName(null);
   }, []);

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from devices.frames import Receipts, ReadingsFrame, SeriesDefinition
+from devices.frames import ReadingsFrame, Receipts, SeriesDefinition
 from devices.kinds import KINDS
 from devices.readings import Readings, readings_from_columns
 from devices.registry import Device, RegistrySnapshot

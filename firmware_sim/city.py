@@ -42,8 +42,10 @@ _FAMILIES = (
     ("田中", "Tanaka"), ("福山", "Fukuyama"), ("今村", "Imamura"), ("橋口", "Hashiguchi"),
     ("上野", "Ueno"), ("中村", "Nakamura"), ("有馬", "Arima"), ("鶴田", "Tsuruda"),
 )  # fmt: skip
-_BLOCKS = (("東", "East"), ("西", "West"), ("南", "South"), ("北", "North"), ("中", "Central"),
-           ("上", "Upper"), ("下", "Lower"))  # fmt: skip
+_BLOCKS = (
+    ("東", "East"), ("西", "West"), ("南", "South"), ("北", "North"), ("中", "Central"),
+    ("上", "Upper"), ("下", "Lower"), ("本町", "Honmachi"), ("新町", "Shinmachi"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ metadata = MetaData(
 
 
 def open_database(url: str) -> Engine:
-    """Open ``sqlite:///path`` or ``postgresql+psycopg://…``; commits are durable when they return.
+    """Open ``sqlite:///path`` or ``postgresql+pg8000://…``; commits are durable when they return.
 
     Raises ``sqlalchemy.exc.ArgumentError`` for an URL that cannot be read.
     """

@@ -18,8 +18,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
+from pg8000.native import Connection, DatabaseError, InterfaceError
 
 from tests.servers.mosquitto import free_port
 
@@ -51,14 +51,18 @@ def _account() -> dict[str, Any]:
     pytest.skip("PostgreSQL cannot run as root, and there is no account for it")
 
 
-def _wait_until_it_answers(server: subprocess.Popen[bytes], address: str) -> None:
+def _connect(port: int) -> Connection:
+    return Connection("satomori", host="127.0.0.1", port=port, database="postgres", timeout=10)
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + 30
     while True:
         if server.poll() is not None:
             raise RuntimeError(f"postgres ended at start with status {server.returncode}")
         try:
-            psycopg.connect(f"{address}/postgres", connect_timeout=2).close()
-        except psycopg.OperationalError:
+            _connect(port).close()
+        except (InterfaceError, DatabaseError):  # not listening yet; listening, but starting up
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
@@ -67,8 +71,8 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], address: str) -> Non
 
 
 @pytest.fixture(scope="session")
-def postgres_address() -> Iterator[str]:
-    """``postgresql://satomori@127.0.0.1:port`` of a running server, without a database name."""
+def postgres_port() -> Iterator[int]:
+    """Port of a running server, where ``satomori`` may do everything."""
     binaries, account = _directory_of_binaries(), _account()
     with tempfile.TemporaryDirectory(prefix="satomori-postgres-") as name:
         place = Path(name)
@@ -87,9 +91,8 @@ def postgres_address() -> Iterator[str]:
         with (place / "log").open("wb") as log:
             server = subprocess.Popen([str(binaries / "postgres"), *options], stderr=log, **run)
         try:
-            address = f"postgresql://satomori@127.0.0.1:{port}"
-            _wait_until_it_answers(server, address)
-            yield address
+            _wait_until_it_answers(server, port)
+            yield port
         finally:
             server.send_signal(signal.SIGINT)  # fast shutdown: connections are closed, then it ends
             try:
@@ -100,9 +103,10 @@ def postgres_address() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_address: str) -> str:
+def postgres_url(postgres_port: int) -> str:
     """SQLAlchemy URL of an empty database that belongs to this test alone."""
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(f"{postgres_address}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{postgres_address.replace('postgresql:', 'postgresql+psycopg:')}/{name}"
+    connection = _connect(postgres_port)
+    connection.run(f"CREATE DATABASE {name}")
+    connection.close()
+    return f"postgresql+pg8000://satomori@127.0.0.1:{postgres_port}/{name}"

@@ -57,10 +57,12 @@ class Channel(Protocol):
     """One way to reach people.
 
     ``send`` never raises for what the outside does: it says what became of it, within its own
-    time limit. ``is_repeatable`` is True where the receiver recognises a repetition by the key.
+    time limit.
     """
 
-    is_repeatable: bool
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the receiver recognises a repetition by the key."""
 
     async def send(self, letter: Letter) -> Outcome:
         """Send one letter to one address."""

@@ -84,7 +84,7 @@ class LaneFollower:
         try:
             self._entries = self.reader.read(self.position, max_bytes=max_bytes)
         except LookupError as error:
-            log.error("alerts.journal.position_lost", lane=str(self.lane), reason=str(error))  # noqa: TRY400  (the reason says all)
+            log.error("alerts.journal.position_lost", lane=str(self.lane), reason=str(error))
             self.position = self.committed = None
             self._entries = self.reader.read(None, max_bytes=max_bytes)
         return bool(self._entries)

@@ -63,7 +63,7 @@ def load_snapshot(path: Path) -> dict[Lane, LaneSnapshot] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        log.error("alerts.snapshot.unreadable", path=str(path), reason=str(error))  # noqa: TRY400  (the reason says all)
+        log.error("alerts.snapshot.unreadable", path=str(path), reason=str(error))
         return None
     about = json.loads(str(arrays.pop("about")))
     if about["format"] != FORMAT:

@@ -248,7 +248,7 @@ def test_a_device_with_an_empty_clock_counts_from_1970(storm: list[Publication])
 
 
 def test_calm_weather_raises_nothing() -> None:
-    """No rain, no flood, no rising river, all day."""
+    """No rain, no flood, no rising river in an hour at natural pace."""
     fleet = _fleet(calm=True, flawless=True, pace=NATURAL)
     for name, element in _elements(fleet.step(START_AT + 60 * MINUTE_MS)):
         assert element["v"].get("flood.depth", 0) == 0, name

@@ -139,7 +139,7 @@ def test_the_sun_sets_every_day_and_summer_days_are_longer() -> None:
 
 
 def test_noise_does_not_depend_on_who_else_asks() -> None:
-    """One by one or all at once, the same numbers; and they fill [0, 1) evenly."""
+    """One by one or all at once, the same numbers; they fill [0, 1) evenly."""
     keys = np.arange(20_000)
     together = noise.uniform(5, 3, keys)
     assert (noise.uniform(5, 3, keys[77:78]) == together[77]).all()

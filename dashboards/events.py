@@ -11,6 +11,7 @@ Lives in one event loop. Refuses to know sessions (it is told which ended) and j
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 import zlib
 from collections import deque
@@ -41,6 +42,7 @@ class Frame:
     """
 
     def __init__(self, event: str, data: bytes) -> None:
+        self.data = data
         self.plain = b"event: %b\ndata: %b\n\n" % (event.encode(), data)
 
     @cached_property
@@ -48,6 +50,11 @@ class Frame:
         """The frame as raw deflate blocks."""
         packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
         return packer.compress(self.plain) + packer.flush(zlib.Z_FULL_FLUSH)
+
+    @cached_property
+    def data_gzipped(self) -> bytes:
+        """The data alone as a whole gzip file."""
+        return gzip.compress(self.data, 1)
 
 
 @dataclass(eq=False, slots=True)
@@ -138,13 +145,24 @@ class EventHub:
         while not subscriber.is_ended:
             if subscriber.needs_snapshot:
                 subscriber.needs_snapshot = False
-                yield self._snapshot(subscriber.view)
+                self.counts.snapshots += 1
+                yield self.snapshot(subscriber.view)
                 yield Frame("clock", self._clock())
             elif subscriber.waiting:
                 yield subscriber.waiting.popleft()
             else:
                 subscriber.woken.clear()
                 await subscriber.woken.wait()
+
+    def snapshot(self, view: View) -> Frame:
+        """All that the view sees; one for all who ask between two publications.
+
+        What changes after it was made is yet to be sent, so a stream may begin with it, and a
+        crowd that comes back after a restart costs as much as one page.
+        """
+        if view not in self._snapshots:
+            self._snapshots[view] = Frame("snapshot", self._board.snapshot(view, self._now()))
+        return self._snapshots[view]
 
     def changed(self) -> None:
         """The board has changed: publish soon."""
@@ -216,16 +234,6 @@ class EventHub:
         self.counts.frames += 1
         self.counts.encoded_bytes += len(data)
         return Frame("changes", data)
-
-    def _snapshot(self, view: View) -> Frame:
-        """One for all who come between two publications: what changes after it is yet to be sent.
-
-        So a crowd that comes back after a restart costs as much as one page.
-        """
-        if view not in self._snapshots:
-            self._snapshots[view] = Frame("snapshot", self._board.snapshot(view, self._now()))
-        self.counts.snapshots += 1
-        return self._snapshots[view]
 
     def _send_all(self, frame: Frame) -> None:
         for subscriber in self._subscribers:

@@ -65,9 +65,13 @@ class SeriesSamples:
 
 
 @router.get("/stations", response_model=Snapshot)
-async def stations(visitor: WithVisitor, parts: WithParts) -> Response:
-    """All stations and active alarms that this person may see."""
-    return _json(parts.live.board.snapshot(visitor.view, parts.now()))
+async def stations(request: Request, visitor: WithVisitor, parts: WithParts) -> Response:
+    """All stations and active alarms that this person may see, at most a second old."""
+    snapshot = parts.live.hub.snapshot(visitor.view)
+    if not _takes_gzip(request):
+        return _json(snapshot.data)
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(snapshot.data_gzipped, media_type="application/json", headers=headers)
 
 
 @router.get("/stations/{device}")
@@ -143,8 +147,7 @@ async def live(request: Request, visitor: WithVisitor, parts: WithParts) -> Resp
         raise Refusal(
             503, "too_many_streams", "too many pages are open", headers={"Retry-After": "10"}
         ) from None
-    is_packed = "gzip" in request.headers.get("accept-encoding", "")
-    return EventStream(hub, subscriber, is_packed=is_packed)
+    return EventStream(hub, subscriber, is_packed=_takes_gzip(request))
 
 
 def _open_gaps(parts: Parts, device: int) -> tuple[StationGap, ...]:
@@ -156,6 +159,10 @@ def _open_gaps(parts: Parts, device: int) -> tuple[StationGap, ...]:
             .limit(_MAX_GAPS)
         ).all()
     return tuple(StationGap(row.first, row.last, row.at) for row in rows)
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 def _json(body: bytes) -> Response:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import structlog
 from paho.mqtt.client import (
@@ -40,13 +40,17 @@ _SESSION_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where to publish. ``tls_ca``: a file of authorities to trust, which switches TLS on."""
+    """Where to publish. ``tls_ca``: a file of authorities to trust, which switches TLS on.
+
+    ``mqtt`` is the version to speak. By 3.1.1 a broker cannot say that it refuses a message.
+    """
 
     host: str = "127.0.0.1"
     port: int = 1883
     username: str | None = None
     password: str | None = None
     tls_ca: Path | None = None
+    mqtt: Literal["5", "3.1.1"] = "5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,11 @@ class Publisher:
         self.close()
 
     def _make_client(self, client_id: str) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
+        client = (
+            Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
+            if self._broker.mqtt == "5"
+            else Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False)
+        )
         client.max_inflight_messages_set(self._window)
         client.max_queued_messages_set(0)
         client.reconnect_delay_set(1, 8)
@@ -208,6 +216,8 @@ class Publisher:
 
     def _session(self) -> dict[str, Any]:
         """A session that outlives the connection, so that a broken one is taken up again."""
+        if self._broker.mqtt != "5":
+            return {}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho
         properties.SessionExpiryInterval = _SESSION_S
         return {"clean_start": MQTT_CLEAN_START_FIRST_ONLY, "properties": properties}

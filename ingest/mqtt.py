@@ -40,13 +40,17 @@ _TAKEN_OVER: Final = "session taken over"
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where the broker is and who we are there; ``tls_ca`` switches TLS on."""
+    """Where the broker is and who we are there; ``tls_ca`` switches TLS on.
+
+    ``version`` is tried first, in place of the greeting's; where it is refused, the other one.
+    """
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls_ca: Path | None = None
+    version: Version | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,12 @@ class Consumer:
         had_session: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._greeting = replace(greeting, username=broker.username, password=broker.password)
+        self._greeting = replace(
+            greeting,
+            username=broker.username,
+            password=broker.password,
+            version=broker.version or greeting.version,
+        )
         self._broker, self._now, self._jitter = broker, now, jitter
         self._on_messages, self._on_link = on_messages, on_link
         self._on_session_lost = on_session_lost

@@ -30,7 +30,13 @@ pattern read field/v1/+/%u/ack
 
 
 def find_mosquitto() -> Path | None:
-    """The mosquitto binary, also where ``PATH`` lacks ``/usr/sbin``; None if there is none."""
+    """The mosquitto binary, also where ``PATH`` lacks ``/usr/sbin``; None if there is none.
+
+    ``SATOMORI_MOSQUITTO`` comes first: a path, or ``none`` to do as if there were none.
+    """
+    given = os.environ.get("SATOMORI_MOSQUITTO")
+    if given:
+        return None if given == "none" else Path(given)
     found = shutil.which("mosquitto")
     if found:
         return Path(found)

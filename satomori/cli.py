@@ -51,7 +51,11 @@ def demo(
     smtp: Annotated[str, typer.Option(help="host:port of a mail server to send alarms to.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the simulated city.")] = 1,
 ) -> None:
-    """A simulated city under a storm, on this machine, to look at."""
+    """A simulated city under a storm, on this machine, to look at.
+
+    SATOMORI_MOSQUITTO and SATOMORI_INFLUXD in the environment name the servers' binaries;
+    SATOMORI_MOSQUITTO=none takes the embedded broker, which is for trying out only.
+    """
     from satomori.demo import run_demo
     from satomori.logs import configure_logs
 
@@ -82,6 +86,7 @@ def simulate(
     port: Annotated[int, typer.Option()] = 1883,
     username: Annotated[str, typer.Option()] = "",
     password_file: Annotated[Path | None, typer.Option()] = None,
+    mqtt: Annotated[Literal["5", "3.1.1"], typer.Option(help="MQTT version.")] = "5",
     device: Annotated[str, typer.Option(help="Publish a file as this device.")] = "",
     shift_to_now: Annotated[
         bool, typer.Option(help="Shift a file's times so that its last reading is now.")
@@ -96,7 +101,7 @@ def simulate(
     from satomori.simulate import Target, play_city, play_file
 
     configure_logs("simulate")
-    target = Target(host, port, username, password_file)
+    target = Target(host, port, username, password_file, mqtt)
     if from_file:
         played = asyncio.run(
             play_file(from_file, target, device=device, shift_to_now=shift_to_now, rate=rate)

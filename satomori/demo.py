@@ -67,6 +67,7 @@ async def run_demo(*, var: Path, port: int, store: str, smtp: str, seed: int) ->
         extras=Extras(
             first=_store_children(settings, place),
             last=(_simulator_child(settings, password_file, seed),),
+            may_embed_broker=True,
         ),
         on_ready=_announcer(place),
     )
@@ -78,7 +79,7 @@ def demo_settings(options: DemoOptions) -> Settings:
     base = load_settings(None)
     overrides: dict[str, dict[str, object]] = {
         "paths": {"var": options.var},
-        "broker": {"port": free_port(1883)},
+        "broker": {"port": free_port(1883), "mqtt": "5" if find_mosquitto() else "3.1.1"},
         "web": {"port": free_port(options.port)},
         "store": {"kind": options.store, "flush_s": 2.0},
         "journal": {"low_water_mib": 128, "reserve_mib": 16},
@@ -153,6 +154,7 @@ def _simulator_child(settings: Settings, password_file: Path, seed: int) -> Chil
         "--port", str(settings.broker.port),
         "--username", SIMULATOR,
         "--password-file", str(password_file),
+        "--mqtt", settings.broker.mqtt,
         "--seed", str(seed),
     )  # fmt: skip
     return Child("simulator", command, stop_s=5.0)

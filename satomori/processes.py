@@ -29,6 +29,7 @@ from firmware_sim.geography import basemap
 from ingest.intake import BrokerAddress, Intake
 from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
+from ingest.mqtt_frames import Version
 from ingest.quarantine import QuarantineWriter
 from ingest.store_writer import StoreWriter
 from ingest.stores import open_store
@@ -185,6 +186,7 @@ def _broker_address(settings: Settings, place: Installation) -> BrokerAddress:
         port=broker.port,
         username=broker.username,
         password=place.intake_password(),
+        version=Version.V3_1_1 if broker.mqtt == "3.1.1" else Version.V5,
         tls_ca=Path(broker.tls_ca) if broker.tls_ca else None,
     )
 

@@ -41,6 +41,7 @@ class BrokerSettings(_Section):
     mode: Literal["child", "external"] = "child"
     host: str = "127.0.0.1"
     port: _Port = 1883
+    mqtt: Literal["5", "3.1.1"] = "5"
     username: str = "satomori-intake"
     password_file: str = ""
     tls_ca: str = ""

@@ -9,6 +9,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from firmware_sim import city, files
 from firmware_sim.fleet import Fleet
@@ -29,12 +30,13 @@ class Target:
     port: int
     username: str
     password_file: Path | None
+    mqtt: Literal["5", "3.1.1"] = "5"
 
     @property
     def broker(self) -> Broker:
         """As the publisher wants it; raises SettingsError when the password cannot be read."""
         password = read_secret(self.password_file) if self.password_file else None
-        return Broker(self.host, self.port, self.username or None, password)
+        return Broker(self.host, self.port, self.username or None, password, mqtt=self.mqtt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,14 @@ START_DEADLINE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a demo adds to a system: a store's server first, the simulator last."""
+    """What a demo adds to a system: a store's server first, the simulator last.
+
+    ``may_embed_broker``: where mosquitto is missing, a broker that is for trying out only stands in.
+    """
 
     first: tuple[Child, ...] = ()
     last: tuple[Child, ...] = ()
+    may_embed_broker: bool = False
 
 
 async def run_system(
@@ -63,7 +67,9 @@ async def run_system(
         for child in extras.first:
             await supervisor.start(child)
         if settings.broker.mode == "child":
-            await supervisor.start(_broker_child(settings, place, status))
+            await supervisor.start(
+                _broker_child(settings, place, status, may_embed=extras.may_embed_broker)
+            )
             await _until_listening(settings.broker.host, settings.broker.port)
             asyncio.get_running_loop().add_signal_handler(
                 signal.SIGHUP, supervisor.signal, "broker", signal.SIGHUP
@@ -131,7 +137,9 @@ class SystemStatus:
         temporary.replace(self._file)
 
 
-def _broker_child(settings: Settings, place: Installation, status: SystemStatus) -> Child:
+def _broker_child(
+    settings: Settings, place: Installation, status: SystemStatus, *, may_embed: bool
+) -> Child:
     database = place.open_database()
     accounts = place.broker_accounts(database)
     database.dispose()
@@ -143,13 +151,26 @@ def _broker_child(settings: Settings, place: Installation, status: SystemStatus)
         status.broker_said(line)
 
     binary = find_mosquitto()
-    if binary is None:
-        from satomori.embedded_broker import embedded_command
-
-        return Child(
-            "broker", embedded_command(place.broker, settings.broker.port), on_line=on_line
+    if binary is not None:
+        return Child("broker", (str(binary), "-c", str(config)), on_line=on_line)
+    if not may_embed:
+        raise SettingsError(
+            "broker: mosquitto is not installed (apt-get install mosquitto); "
+            'or [broker] mode = "external" for one that somebody else runs'
         )
-    return Child("broker", (str(binary), "-c", str(config)), on_line=on_line)
+    command = _embedded_command(place.broker, settings.broker.port)
+    return Child("broker", command, on_line=on_line)
+
+
+def _embedded_command(directory: Path, port: int) -> tuple[str, ...]:
+    try:
+        from satomori.embedded_broker import embedded_command
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "broker: mosquitto is not installed (apt-get install mosquitto), and neither is the "
+            f"embedded one: pip install 'satomori[embedded-broker]' ({error})"
+        ) from None
+    return embedded_command(directory, port)
 
 
 class _LineFile:

@@ -81,17 +81,18 @@ class SequenceTracker:
         one frame.
         """
         frames: list[SequenceGapFrame] = []
-        for sighting in map(Sighting, devices, numbers, boots, measured_at):
-            known = self._numberings.get(sighting.device)
+        numberings = self._numberings
+        rows = zip(devices, numbers, boots, measured_at, strict=True)
+        for device, number, boot, measured in rows:
+            known = numberings.get(device)
             if known is None:
-                self._numberings[sighting.device] = Numbering(
-                    sighting.number, sighting.boot, sighting.measured_at
-                )
-            elif sighting.number == known.highest + 1 and sighting.boot == known.boot:
-                known.highest = sighting.number
-                known.newest_at = max(known.newest_at, sighting.measured_at)
+                numberings[device] = Numbering(number, boot, measured)
+            elif number == known.highest + 1 and boot == known.boot:
+                known.highest = number
+                if measured > known.newest_at:
+                    known.newest_at = measured
             else:
-                frames += _follow_disorder(known, sighting, at)
+                frames += _follow_disorder(known, Sighting(device, number, boot, measured), at)
         return _joined(frames)
 
     def acknowledgement(self, device: int, name: str | None = None) -> Acknowledgement | None:

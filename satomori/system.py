@@ -38,7 +38,7 @@ START_DEADLINE_S = 60.0
 class Extras:
     """What a demo adds to a system: a store's server first, the simulator last.
 
-    ``may_embed_broker``: where mosquitto is missing, a broker that is for trying out only stands in.
+    ``may_embed_broker``: where mosquitto is missing, one that is for trying out only stands in.
     """
 
     first: tuple[Child, ...] = ()

@@ -8,16 +8,15 @@ import threading
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import select
 
 from alerts.tables import delivery, transition
 from devices.failpoints import FAILPOINTS
+from firmware_sim.publisher import Broker, Publisher, Receipt
 from ingest.tables import sequence_gap
 from tests.servers.influx import Influx, StartInflux
 from tests.servers.satomori_system import RunningSystem, wait_until
@@ -51,32 +50,30 @@ channels = ["log"]
 Reading = tuple[str, int, float]  # device, measured_at, value
 
 
-@dataclass
 class Load:
     """Publishes numbered readings of DEVICES devices; remembers what the broker acknowledged."""
 
-    login: tuple[str, int, str, str]
-    seed: int
-    acknowledged: set[Reading] = field(default_factory=set)
-    skipped: dict[str, int] = field(default_factory=dict)
-    _open: dict[int, Reading] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __enter__(self) -> Load:
-        host, port, user, password = self.login
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, f"load-{self.seed}")
-        self._client.username_pw_set(user, password)
-        self._client.max_inflight_messages_set(200)
-        self._client.on_publish = self._on_publish
-        self._client.connect(host, port)
-        self._client.loop_start()
+    def __init__(self, login: tuple[str, int, str, str], seed: int) -> None:
+        self._publisher = Publisher(
+            Broker(*login), client_id=f"load-{seed}", window=200, on_receipt=self._on_receipt
+        )
+        self._sent: list[Reading] = []
+        self._receipts: list[Receipt] = []
         self._numbers: Counter[str] = Counter()
-        self._values = {name: random.Random(f"{self.seed}-{name}") for name, _ in fleet()}
+        self._values = {name: random.Random(f"{seed}-{name}") for name, _ in fleet()}
+        self.skipped: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._publisher.connect()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._publisher.close()
+
+    @property
+    def acknowledged(self) -> set[Reading]:
+        """What the broker has taken upon itself."""
+        return {self._sent[r.number] for r in self._receipts if r.is_acknowledged}
 
     def publish_round(self, skip: str = "") -> None:
         """One reading of each device; the number of device ``skip`` jumps by one."""
@@ -90,17 +87,16 @@ class Load:
             measured_at = time.time_ns() // 1_000_000
             quantity = "water.level" if is_gauge else "paddy.depth"
             message = {"t": measured_at, "n": self._numbers[name], "v": {quantity: value}}
-            with self._lock:
-                sent = self._client.publish(f"field/v1/{kind}/{name}/up", json.dumps(message), 1)
-                self._open[sent.mid] = (name, measured_at, value)
+            self._sent.append((name, measured_at, value))
+            self._publisher.publish(f"field/v1/{kind}/{name}/up", json.dumps(message).encode())
 
     def wait_acknowledged(self) -> None:
-        """Until the broker has acknowledged everything."""
-        wait_until(lambda: not self._open, "all messages acknowledged", 30)
+        """Until the broker has acknowledged everything, and somebody had subscribed to it."""
+        self._publisher.drain(30)
+        assert self._publisher.unheard == 0, "published while nobody had subscribed"
 
-    def _on_publish(self, _client: object, _data: object, mid: int, *_: object) -> None:
-        with self._lock:
-            self.acknowledged.add(self._open.pop(mid))
+    def _on_receipt(self, receipt: Receipt) -> None:
+        self._receipts.append(receipt)
 
 
 def fleet() -> list[tuple[str, str]]:

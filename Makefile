@@ -6,11 +6,13 @@ STORE ?= duckdb
 VAR ?= ./var
 PORT ?= 8000
 DEMO_FLAGS ?=
+TEST_FLAGS ?=
 WEB_SOURCES := $(shell find dashboards/web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: demo test test-slow lint bench lock clean web-check
+.PHONY: demo test test-slow lint bench lock audit clean web-check
 
 demo: $(VENV)/.installed
 	bash tools/ensure-server.sh mosquitto $(BIN)/pip
@@ -18,16 +20,17 @@ demo: $(VENV)/.installed
 	$(BIN)/satomori demo --var $(VAR) --port $(PORT) --store $(STORE) $(DEMO_FLAGS)
 
 test: lint web-check
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" $(TEST_FLAGS)
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow $(TEST_FLAGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/licences.py requirements.lock requirements-embedded.lock requirements-dev.lock
 
 web-check: $(VENV)/.installed-dev
 	$(BIN)/python build_web.py check
@@ -35,24 +38,32 @@ web-check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/satomori bench ingest --json
 
+# Known vulnerabilities of what the locks pin; asks pypi.org.
+audit: $(VENV)/.installed-dev
+	$(BIN)/pip-audit -r requirements.lock
+	$(BIN)/pip-audit -r requirements-dev.lock
+
 # Renew the lock files; they name versions and hashes, no servers.
 lock: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install -q uv
+	$(PIP) install -q uv
 	$(COMPILE) --upgrade --extra embedded-broker --group dev tools/build.in pyproject.toml -o requirements-dev.lock
 	$(COMPILE) -c requirements-dev.lock tools/build.in pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements-dev.lock --extra embedded-broker tools/build.in pyproject.toml -o requirements-embedded.lock
 
+# Debian ships venv without ensurepip; then the machine's pip puts a pip there.
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV) || ($(PYTHON) -m pip install --user virtualenv && $(PYTHON) -m virtualenv $(VENV))
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is " + sys.version + "\nmake PYTHON=/path/to/python3.11 …")'
+	$(PYTHON) -m venv $(VENV) >/dev/null || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $@ install -q pip; }
 
-$(VENV)/.installed: $(VENV)/bin/python requirements.lock pyproject.toml $(WEB_SOURCES)
-	$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
-	touch $@
+$(VENV)/.installed: $(VENV)/bin/python requirements.lock pyproject.toml build_web.py $(WEB_SOURCES)
+	@echo "installing into $(VENV) and building the web app: about a minute"
+	$(PIP) install -q --require-hashes -r requirements.lock
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.lock
-	touch $@
+	$(PIP) install -q --require-hashes -r requirements-dev.lock
+	@touch $@
 
 clean:
 	rm -rf $(VENV) dashboards/static dashboards/web/node_modules .mypy_cache .ruff_cache .pytest_cache

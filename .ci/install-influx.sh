@@ -77,7 +77,7 @@ SH
   export GOFLAGS="-mod=mod -buildvcs=false"
   GOBIN="$build/bin" go install github.com/influxdata/pkg-config >&2 &&
     CARGO="$build/cargo.sh" PKG_CONFIG="$build/bin/pkg-config" \
-      go build -tags sqlite_foreign_keys,sqlite_json -o "$tools/influxd-2/influxd" \
+      timeout 1500 go build -tags sqlite_foreign_keys,sqlite_json -o "$tools/influxd-2/influxd" \
       github.com/influxdata/influxdb/v2/cmd/influxd >&2
 }
 

@@ -1,7 +1,8 @@
-"""Print the licence of every package in a lock file; end with 1 if one is not permissive.
+"""Say whether every package that lock files pin is permissively licensed; end with 1 if one is not.
 
 Reads what the installed distributions say of themselves, so run it in the environment that was
-installed from that lock: ``.venv/bin/python tools/licences.py [requirements.lock]``.
+installed from those locks: ``.venv/bin/python tools/licences.py [-v] LOCK…``; ``-v`` prints a
+table.
 """
 
 from __future__ import annotations
@@ -50,21 +51,26 @@ def is_permissive(said: str) -> bool:
 
 
 def main() -> None:
-    """Print the table; say on stderr what is not permissive."""
-    lock = Path(sys.argv[1] if len(sys.argv) > 1 else "requirements.lock")
+    """Print how many were looked at, reciprocal ones with the reason, the table if asked."""
+    is_verbose = "-v" in sys.argv[1:]
+    locks = [Path(name) for name in sys.argv[1:] if name != "-v"]
+    names = sorted({name for lock in locks for name in packages(lock.read_text(encoding="utf-8"))})
     wrong = []
-    for name in packages(lock.read_text(encoding="utf-8")):
+    for name in names:
         try:
             said = licence(distribution(name))
-        except PackageNotFoundError:  # for another platform or Python
-            sys.stdout.write(f"{name:<26} not installed here\n")
-            continue
-        note = "" if is_permissive(said) else REVIEWED.get(name, "NOT PERMISSIVE")
-        if note == "NOT PERMISSIVE":
+        except PackageNotFoundError:
+            said = "not installed here: for another platform or Python"
+            verdict = ""
+        else:
+            verdict = "" if is_permissive(said) else REVIEWED.get(name, "NOT PERMISSIVE")
+        if is_verbose or verdict:
+            sys.stdout.write(f"{name:<26} {said:<50} {verdict}".rstrip() + "\n")
+        if verdict == "NOT PERMISSIVE":
             wrong.append(name)
-        sys.stdout.write(f"{name:<26} {said:<48} {note}".rstrip() + "\n")
     if wrong:
         sys.exit(f"not permissive: {', '.join(wrong)}")
+    sys.stdout.write(f"Licences: {len(names)} packages, all permissive or reviewed.\n")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ function matches(station: Station, text: string): boolean {
 export function sortStations(stations: Iterable<Station>): Station[] {
   return [...stations].sort(
     (a, b) =>
-      urgency(b.state) - urgency(a.state) ||
+      urgency(b) - urgency(a) ||
       b.level - a.level ||
       a.label.localeCompare(b.label, "ja") ||
       a.id - b.id,

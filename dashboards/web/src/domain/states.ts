@@ -11,6 +11,7 @@ export interface StateLook {
   readonly sign: string; // "" for none
   readonly sign_y: number; // baseline middle of the sign
   readonly size: number; // on the map, CSS px
+  readonly is_last_level?: boolean; // the edge tells the last known level
 }
 
 const CIRCLE = "M12 2.5a9.5 9.5 0 1 1 0 19a9.5 9.5 0 1 1 0-19Z";
@@ -41,9 +42,28 @@ const RANK: ReadonlyMap<StationState, number> = new Map(
   STATION_STATES.map((state, place) => [state, STATION_STATES.length - place]),
 );
 
-/** How urgent a state is; higher is more urgent. */
-export function urgency(state: StationState): number {
-  return RANK.get(state) ?? 0;
+interface Condition {
+  readonly state: StationState;
+  readonly level: number;
+}
+
+/** A station that went silent in danger: it is not known to be out of it. */
+export function isSilentInDanger({ state, level }: Condition): boolean {
+  return state === "unknown" && level >= 2;
+}
+
+/** How urgent a condition is; higher is more urgent. Silence in danger ranks just below the danger. */
+export function urgency(condition: Condition): number {
+  const rank = RANK.get(condition.state) ?? 0;
+  if (!isSilentInDanger(condition)) return rank;
+  return Math.max(rank, (RANK.get(levelState(condition.level)) ?? 0) - 0.5);
+}
+
+/** How a condition looks: that of its state, and "4?" in the colour of level 4 for silence in danger. */
+export function lookOf(condition: Condition): StateLook {
+  if (!isSilentInDanger(condition)) return LOOKS[condition.state];
+  const { fill } = LOOKS[levelState(condition.level)];
+  return { ...LOOKS.unknown, edge: fill, sign: `${condition.level}?`, size: 30, is_last_level: true };
 }
 
 export function isStationState(word: string): word is StationState {
@@ -53,6 +73,11 @@ export function isStationState(word: string): word is StationState {
 const BY_LEVEL: readonly StationState[] = [
   "normal", "standby", "caution", "evacuation", "danger", "flooding",
 ];
+
+/** The state that a level stands for. */
+export function levelState(level: number): StationState {
+  return BY_LEVEL[level] ?? "flooding";
+}
 
 /** The state by which an alarm is drawn. */
 export function alarmState(alarm: Pick<Alarm, "stage" | "rule_kind" | "level">): StationState {

@@ -3,14 +3,12 @@
 export const ja = {
   brand: "里守り",
   brand_sub: "Satomori",
-  language_name: "日本語",
   switch_language: "English",
   skip_to_alarms: "警報の一覧へ移動",
   skip_to_stations: "観測点の一覧へ移動",
   loading: "読み込んでいます",
   retry: "もう一度読み込む",
   close: "閉じる",
-  back: "戻る",
 
   // time
   weekdays: "日,月,火,水,木,金,土",
@@ -68,7 +66,6 @@ export const ja = {
   alarms_none_stale: "データが届いていないため、警報の有無は分かりません",
   alarm_opened: (when: string, span: string) => `${when} 発生（${span}）`,
   alarm_cleared: (when: string) => `${when} 解除`,
-  alarm_peak: (value: string) => `最大 ${value}`,
   acknowledged_by: (who: string, when: string) => `受領 ${who} ${when}`,
   acknowledged_when: (when: string) => `受領 ${when}`,
   unacknowledged: "未受領",
@@ -111,6 +108,7 @@ export const ja = {
   silence: "通信途絶",
   level: (n: number) => `レベル${n}`,
   unknown_last: (state: string) => `直前の状態：${state}`,
+  unknown_short: (state: string) => `不明←${state}`,
   unknown_never: "一度も受信していません",
   unknown_note: "受信が途絶えています。安全を意味しません。",
   suspect_note: "値に疑いがあります。現地や近くの観測点で確かめてください。",
@@ -147,12 +145,9 @@ export const ja = {
   map_zoom_out: "縮小",
   map_failed: "この端末では地図を描けません（WebGL が使えません）。表で表示しています。",
   map_unplaced: (n: number) => `位置が未登録の ${n}地点は一覧にあります`,
-  legend: "凡例",
 
   // panel
   panel: "観測点の詳細",
-  choose_station: "地図か一覧から観測点を選ぶと、ここに詳細が出ます。",
-  latest: "最新の値",
   measured: (when: string) => `${when} 観測`,
   received_last: (when: string) => `最終受信 ${when}`,
   interval: (span: string) => `${span}間隔`,
@@ -164,7 +159,6 @@ export const ja = {
   quality_suspect: "疑いのある値",
   quality_clock: "時刻は受信時刻",
   quality_exercise: "訓練の値",
-  quality_good: "正常",
   chart: "推移",
   chart_range: "表示する期間",
   chart_hours: (n: number) => `${n}時間`,
@@ -190,7 +184,6 @@ export const ja = {
   delivery_failed: "送信失敗",
   delivery_repeated: "重複の可能性あり",
   attempts: (n: number) => `${n}回目`,
-  not_found: (name: string) => `観測点 ${name} は見つかりません`,
 
   // kinds
   kind_flood_sensor: "浸水センサー",

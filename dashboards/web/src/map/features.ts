@@ -2,9 +2,9 @@
 
 import type { Station } from "../api/types";
 import { figureWithUnit, isFlag } from "../domain/quantities";
-import { urgency } from "../domain/states";
+import { isSilentInDanger, levelState, urgency } from "../domain/states";
 import type { Dictionary, Language } from "../i18n/dictionaries";
-import { placeName, stageWord } from "../i18n/words";
+import { placeName, stageWord, stateWord } from "../i18n/words";
 import { markName, STALE_MARK, placeImageName, tagName } from "./images";
 
 export function isPlaced(station: Station): boolean {
@@ -14,6 +14,7 @@ export function isPlaced(station: Station): boolean {
 /** "3.42 m ↑", or the state in words where a number says nothing. */
 export function tagValue(station: Station, t: Dictionary): string {
   const latest = station.main === null ? undefined : station.latest[station.main];
+  if (isSilentInDanger(station)) return t.unknown_last(stateWord(t, levelState(station.level)));
   if (station.state === "unknown") return t.state_unknown;
   if (latest === undefined || isFlag(station.main)) return stageWord(t, station.state, station.kind);
   return `${figureWithUnit(station.main, latest.value)}${arrow(station.rise_per_h)}`;
@@ -41,8 +42,8 @@ export function stationPoints(
       geometry: { type: "Point", coordinates: [station.longitude, station.latitude] },
       properties: {
         id: station.id,
-        mark: is_stale && station.state === "normal" ? STALE_MARK : markName(station.state),
-        urgency: urgency(station.state),
+        mark: is_stale && station.state === "normal" ? STALE_MARK : markName(station.state, station.level),
+        urgency: urgency(station),
         tag: tagName(station.state, placeName(station, language), tagValue(station, t)),
       },
     });

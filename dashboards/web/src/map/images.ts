@@ -2,7 +2,7 @@
 // because the map has no glyph server and must work without one.
 
 import { STATION_STATES, type StationState } from "../api/types";
-import { LOOKS, type StateLook } from "../domain/states";
+import { isSilentInDanger, lookOf, LOOKS, type StateLook } from "../domain/states";
 
 const FONT = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
 /** Canvas pixels to a CSS pixel. */
@@ -32,8 +32,8 @@ function pixels(pen: CanvasRenderingContext2D): ImageData {
   return pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
 }
 
-export function markName(state: StationState): string {
-  return `mark|${state}`;
+export function markName(state: StationState, level: number): string {
+  return isSilentInDanger({ state, level }) ? `mark|${state}|${level}` : `mark|${state}`;
 }
 
 function drawMark(look: StateLook): ImageData {
@@ -43,9 +43,9 @@ function drawMark(look: StateLook): ImageData {
   pen.translate(MARGIN, MARGIN);
   pen.scale(unit, unit);
   const outline = new Path2D(look.outline);
-  const is_edge_white = look.edge === "#ffffff";
+  const has_dark_halo = look.edge === "#ffffff" || look.is_last_level === true;
   pen.lineJoin = "round";
-  if (look.sign !== "") stroke(pen, outline, is_edge_white ? "rgba(16, 36, 42, .55)" : "#ffffff", 5.4 / unit);
+  if (look.sign !== "") stroke(pen, outline, has_dark_halo ? "rgba(16, 36, 42, .55)" : "#ffffff", 5.4 / unit);
   stroke(pen, outline, look.edge, (look.sign === "" ? 2 : 3.4) / unit);
   pen.fillStyle = look.fill;
   pen.fill(outline);
@@ -66,7 +66,7 @@ function drawSign(pen: CanvasRenderingContext2D, look: StateLook): void {
     pen.fillRect(5.5, 9.8, 13, 4.4);
     return;
   }
-  pen.font = `700 12.5px ${FONT}`;
+  pen.font = `700 ${look.sign.length > 1 ? 11 : 12.5}px ${FONT}`;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
   pen.fillText(look.sign, 12, look.sign_y + 0.5);
@@ -79,7 +79,8 @@ const STALE: StateLook = { ...LOOKS.normal, fill: "#ffffff", edge: "#6b777b" };
 export function allMarks(): readonly (readonly [string, ImageData])[] {
   return [
     [STALE_MARK, drawMark(STALE)],
-    ...STATION_STATES.map((state) => [markName(state), drawMark(LOOKS[state])] as const),
+    ...STATION_STATES.map((state) => [markName(state, 0), drawMark(LOOKS[state])] as const),
+    ...[2, 3, 4, 5].map((level) => [markName("unknown", level), drawMark(lookOf({ state: "unknown", level }))] as const),
   ];
 }
 

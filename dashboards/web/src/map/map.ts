@@ -6,7 +6,7 @@ import {
 import worker_url from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import type { MapConfig } from "../api/types";
 import { allMarks, isTextImage, PIXEL_RATIO, textImage } from "./images";
-import { MARK_LAYER, mapStyle, STATIONS } from "./style";
+import { mapStyle, STATIONS, TOUCHABLE } from "./style";
 
 setWorkerUrl(worker_url);
 
@@ -141,10 +141,10 @@ function bringIntoView(map: LibreMap, [longitude, latitude]: readonly [number, n
 
 function followPointer(map: LibreMap, events: MapEvents): void {
   const stationAt = ({ point }: MapMouseEvent, reach: number): number | null => {
-    if (map.getLayer(MARK_LAYER) === undefined) return null;
+    if (TOUCHABLE.some((layer) => map.getLayer(layer) === undefined)) return null;
     const found = map.queryRenderedFeatures(
       [[point.x - reach, point.y - reach], [point.x + reach, point.y + reach]],
-      { layers: [MARK_LAYER, "tags-far", "tags-near"] },
+      { layers: TOUCHABLE },
     );
     const best = found.sort((a, b) => Number(b.properties["urgency"]) - Number(a.properties["urgency"]))[0];
     return best === undefined ? null : Number(best.properties["id"]);

@@ -1,11 +1,15 @@
 // The map's style, made here: no glyphs, sprites or tiles from elsewhere unless the city names them.
 
-import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
+import type { FilterSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { MapConfig } from "../api/types";
 import { uiScale } from "./images";
 
 export const STATIONS = "stations";
-export const MARK_LAYER = "station-marks";
+const CALM_LAYER = "calm-marks";
+const MARK_LAYER = "station-marks";
+/** Layers that answer to the pointer. */
+export const TOUCHABLE = [CALM_LAYER, MARK_LAYER, "tags-far", "tags-near"];
+const CALM = 1; // urgency of "normal"
 
 const WATER = "#9cc3d5";
 const WATER_EDGE = "#6fa3ba";
@@ -51,24 +55,30 @@ const stationLayers = (): LayerSpecification[] => [
       "circle-stroke-color": "#006f80", "circle-stroke-width": 3,
     },
   },
+  markLayer(CALM_LAYER, ["<=", ["get", "urgency"], CALM]),
   {
     id: "place-names", type: "symbol", source: "basemap", filter: ["==", ["get", "kind"], "place"],
     layout: { "icon-image": ["get", "image"], "icon-padding": 4 },
   },
-  {
-    id: MARK_LAYER, type: "symbol", source: STATIONS,
-    layout: {
-      "icon-image": ["get", "mark"], "icon-allow-overlap": true, "icon-ignore-placement": true,
-      "symbol-sort-key": ["get", "urgency"],
-      "icon-size": ["interpolate", ["linear"], ["zoom"], 8, 0.62, 11, 0.85, 14, 1.1],
-    },
-  },
+  markLayer(MARK_LAYER, [">", ["get", "urgency"], CALM]),
   {
     id: "tags-far", type: "symbol", source: STATIONS, maxzoom: 13.5,
     filter: [">=", ["get", "urgency"], 5], layout: tagLayout(),
   },
   { id: "tags-near", type: "symbol", source: STATIONS, minzoom: 13.5, layout: tagLayout() },
 ];
+
+/** Calm marks lie beneath the names of places, all others above. */
+function markLayer(id: string, filter: FilterSpecification): LayerSpecification {
+  return {
+    id, type: "symbol", source: STATIONS, filter,
+    layout: {
+      "icon-image": ["get", "mark"], "icon-allow-overlap": true, "icon-ignore-placement": true,
+      "symbol-sort-key": ["get", "urgency"],
+      "icon-size": ["interpolate", ["linear"], ["zoom"], 8, 0.62, 11, 0.85, 14, 1.1],
+    },
+  };
+}
 
 function tagLayout(): Extract<LayerSpecification, { type: "symbol" }>["layout"] & object {
   return {

@@ -1,7 +1,6 @@
 import { useEffect, useId, useState, type FormEvent } from "react";
 import { api, ApiError } from "../api/client";
 import type { Alarm, Station } from "../api/types";
-import { figureWithUnit, isFlag } from "../domain/quantities";
 import { alarmState } from "../domain/states";
 import { useSpeech } from "../i18n/language";
 import { alarmWord } from "../i18n/words";
@@ -17,7 +16,6 @@ interface AlarmCardProps {
 export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
   const { t } = useSpeech();
   const is_open = alarm.state === "active" && alarm.acknowledged_at === null;
-  const has_peak = alarm.peak_value !== null && alarm.rule_kind === "stages" && !isFlag(station.main);
   return (
     <section className="card" data-level={alarm.level} data-state={alarm.state} data-open={is_open}>
       <h3 className="card-title">
@@ -28,7 +26,6 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
       <p className="card-times">
         <AlarmTimes alarm={alarm} />
         {alarm.is_verified && alarm.rule_kind !== "silence" && <span className="flag">{t.verified}</span>}
-        {has_peak && alarm.peak_value !== null && <span>{t.alarm_peak(figureWithUnit(station.main, alarm.peak_value))}</span>}
       </p>
       <AlarmFlags alarm={alarm} />
       {alarm.acknowledge_comment !== null && alarm.acknowledge_comment !== "" && (

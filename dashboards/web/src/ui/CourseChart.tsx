@@ -21,7 +21,7 @@ interface CourseChartProps {
 
 const heightPx = () => Math.round(250 * uiScale());
 
-export function CourseChart(props: CourseChartProps) {
+export default function CourseChart(props: CourseChartProps) {
   const { course, span_ms, now, kind, quantity, name, thresholds } = props;
   const { t } = useSpeech();
   const box = useRef<HTMLDivElement>(null);

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { api } from "../api/client";
 import type { Samples, Station } from "../api/types";
 import { courseOf, gapAfter, withLatest } from "../domain/course";
@@ -7,7 +7,8 @@ import { DAY, HOUR, MINUTE } from "../domain/time";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
 import { useNow } from "../live/store";
-import { CourseChart } from "./CourseChart";
+
+const CourseChart = lazy(() => import("./CourseChart"));
 
 const SPANS = [3 * HOUR, 24 * HOUR, 7 * DAY] as const;
 const MAX_POINTS = 800;
@@ -42,7 +43,9 @@ export function CourseSection({ station }: { readonly station: Station }) {
       </div>
       <div className="chart" data-testid="chart">
         {course !== null && course.at_s.length > 0 && (
-          <CourseChart course={course} span_ms={span_ms} now={now} kind={station.kind} quantity={station.main} thresholds={station.thresholds} name={name} />
+          <Suspense fallback={null}>
+            <CourseChart course={course} span_ms={span_ms} now={now} kind={station.kind} quantity={station.main} thresholds={station.thresholds} name={name} />
+          </Suspense>
         )}
         {course !== null && course.at_s.length === 0 && <p className="chart-note">{t.chart_empty}</p>}
         {course === null && <p className="chart-note" role="status">{has_failed ? t.chart_failed : t.loading}</p>}

@@ -24,7 +24,7 @@ interface Hover {
   readonly y: number;
 }
 
-export function MapView({ config, basemap, stations, selected, is_hidden, is_stale, onChoose, onFailed }: MapViewProps) {
+export default function MapView({ config, basemap, stations, selected, is_hidden, is_stale, onChoose, onFailed }: MapViewProps) {
   const { t, language } = useSpeech();
   const container = useRef<HTMLDivElement>(null);
   const [map, setMap] = useState<StationMap | null>(null);

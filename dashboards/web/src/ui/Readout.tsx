@@ -4,6 +4,7 @@ import type { Station } from "../api/types";
 import { nextStage } from "../domain/order";
 import { figure, figureWithUnit, isFlag, isSuspect, quantityName, unitOf } from "../domain/quantities";
 import { ago, duration, SECOND, timeOrDate } from "../domain/time";
+import { levelState } from "../domain/states";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
 import { stageWord } from "../i18n/words";
@@ -17,7 +18,7 @@ export function Readout({ station }: { readonly station: Station }) {
   return (
     <section className="readout" data-state={state}>
       <div className="readout-state">
-        <StateMark state={state} size={44} />
+        <StateMark state={state} level={level} size={44} />
         <div>
           <p className="readout-word">
             {stageWord(t, state, kind)}
@@ -43,10 +44,8 @@ export function Readout({ station }: { readonly station: Station }) {
   );
 }
 
-const LEVEL_STAGES = ["normal", "standby", "caution", "evacuation", "danger", "flooding"] as const;
-
 function levelWord(t: Dictionary, station: Station): string {
-  return stageWord(t, LEVEL_STAGES[station.level] ?? "normal", station.kind);
+  return stageWord(t, levelState(station.level), station.kind);
 }
 
 function MainValue({ station, now }: { readonly station: Station; readonly now: number }) {

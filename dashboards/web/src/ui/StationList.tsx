@@ -3,6 +3,7 @@
 import { memo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import type { Station } from "../api/types";
 import { figureWithUnit, isFlag } from "../domain/quantities";
+import { isSilentInDanger, levelState } from "../domain/states";
 import { useSpeech } from "../i18n/language";
 import { placeName, stateWord } from "../i18n/words";
 import { arrow } from "../map/features";
@@ -89,9 +90,9 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
         onFocus={() => onFocused(station.id)}
         onClick={() => onChoose(station.id)}
       >
-        <StateMark state={station.state} size={20} />
+        <StateMark state={station.state} level={station.level} size={20} />
         <span className="station-name">{placeName(station, language)}</span>
-        <span className="station-state">{stateWord(t, station.state)}</span>
+        <span className="station-state">{isSilentInDanger(station) ? t.unknown_short(stateWord(t, levelState(station.level))) : stateWord(t, station.state)}</span>
         <span className="figure station-value">{mainFigure(station)}</span>
       </button>
     </li>

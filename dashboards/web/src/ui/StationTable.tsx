@@ -54,7 +54,7 @@ const TableRow = memo(function TableRow({ station, now, is_selected, onChoose }:
   const { t, language } = useSpeech();
   return (
     <tr data-state={station.state} aria-current={is_selected} onClick={() => onChoose(station.id)}>
-      <td><span className="cell-state"><StateMark state={station.state} size={20} />{stageWord(t, station.state, station.kind)}</span></td>
+      <td><span className="cell-state"><StateMark state={station.state} level={station.level} size={20} />{stageWord(t, station.state, station.kind)}</span></td>
       <th scope="row">
         <button type="button" className="button-link" data-testid={`row-${station.name}`}>{placeName(station, language)}</button>
       </th>

@@ -1,6 +1,6 @@
 // The page of somebody who is signed in: alarms and stations, map or table, one open station.
 
-import { useCallback, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useMemo, useRef, useState } from "react";
 import type { Me } from "../api/types";
 import { NO_FILTER, passes, sortStations, type Filter } from "../domain/order";
 import { useSpeech } from "../i18n/language";
@@ -9,13 +9,14 @@ import { AlarmList } from "./AlarmList";
 import { Announcer } from "./Announcer";
 import { FaultBar } from "./FaultBar";
 import { Header } from "./Header";
-import { MapView } from "./MapView";
 import { FilterNote, KindFilter, StateFilter } from "./StateFilter";
 import { StationList } from "./StationList";
 import { StationPanel } from "./StationPanel";
 import { StationTable } from "./StationTable";
 import { cityName, useBasemap, useMapConfig } from "./useMapData";
 import { useSelection } from "./useSelection";
+
+const MapView = lazy(() => import("./MapView")); // the map library is most of the code
 
 type Tab = "alarms" | "map" | "stations"; // on narrow screens, one at a time
 type View = "map" | "table"; // of the middle on wide ones
@@ -106,10 +107,12 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
           {!has_map && <p className="map-failed" role="status">{t.map_failed}</p>}
           {is_table && <StationTable stations={shown} selected={selected?.id ?? null} onChoose={open} />}
           {has_map && config !== null && basemap !== null && (
-            <MapView
-              config={config} basemap={basemap} stations={shown} selected={selected} is_hidden={is_table} is_stale={feed.kind === "fault"}
-              onChoose={open} onFailed={mapFailed}
-            />
+            <Suspense fallback={<p className="map-loading" role="status" hidden={is_table}>{t.loading}</p>}>
+              <MapView
+                config={config} basemap={basemap} stations={shown} selected={selected}
+                is_hidden={is_table} is_stale={feed.kind === "fault"} onChoose={open} onFailed={mapFailed}
+              />
+            </Suspense>
           )}
         </div>
         {selected !== null && <StationPanel key={selected.id} station={selected} me={me} onClose={close} />}

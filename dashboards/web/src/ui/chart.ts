@@ -63,9 +63,14 @@ function timeWord(at_s: number): string {
   return word === "00:00" ? monthDay(at_s * 1000) : word;
 }
 
-/** Points are drawn where there are few of them, so that a rare reporter is not an empty chart. */
+const POINT_APART_PX = 9;
+
+/** Points are drawn where they stand apart, so that a rare reporter is not an empty chart. */
 function isSparse(plot: uPlot): boolean {
-  return plot.data[0].length < 80;
+  const [first, last] = [plot.data[0][0], plot.data[0].at(-1)];
+  if (first === undefined || last === undefined || plot.data[0].length < 3) return true;
+  const width = plot.valToPos(last, "x") - plot.valToPos(first, "x");
+  return width / plot.data[0].length > POINT_APART_PX * uiScale();
 }
 
 function drawCrosses(plot: uPlot, series: number): boolean {
@@ -108,7 +113,8 @@ function drawStages(plot: uPlot, stages: readonly StageLine[]): void {
     stageLine(ctx, left, width, y, stage);
   });
   ctx.restore();
-  for (const stage of stages) stageLabel(plot, stage);
+  const taken: Box[] = [];
+  for (const stage of stages.toReversed()) stageLabel(plot, stage, taken);
 }
 
 function stageLine(ctx: CanvasRenderingContext2D, left: number, width: number, y: number, stage: StageLine): void {
@@ -127,7 +133,15 @@ function line(ctx: CanvasRenderingContext2D, left: number, width: number, y: num
   ctx.stroke();
 }
 
-function stageLabel(plot: uPlot, stage: StageLine): void {
+interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+/** On its line at the left, or at the right where the curve or another label is in the way. */
+function stageLabel(plot: uPlot, stage: StageLine, taken: Box[]): void {
   const { ctx } = plot;
   const { left, top, height } = plot.bbox;
   const y = plot.valToPos(stage.value, "y", true);
@@ -139,8 +153,11 @@ function stageLabel(plot: uPlot, stage: StageLine): void {
   const width = ctx.measureText(text).width + 10 * px;
   const box_top = Math.max(top, y - 17 * px);
   const right = left + plot.bbox.width - width - 4 * px;
-  const is_free = !isCovered(plot, left, left + width, box_top) || isCovered(plot, right, right + width, box_top);
-  const box_left = is_free ? left + 4 * px : right;
+  const boxes = [left + 4 * px, right].map((at) => ({ left: at, right: at + width, top: box_top, bottom: box_top + 16 * px }));
+  const box = boxes.find((one) => !isCovered(plot, one) && !taken.some((other) => overlaps(one, other))) ?? boxes[0];
+  if (box === undefined) return;
+  taken.push(box);
+  const box_left = box.left;
   ctx.beginPath();
   ctx.roundRect(box_left, box_top, width, 16 * px, 3 * px);
   ctx.fillStyle = stage.fill;
@@ -156,15 +173,18 @@ function stageLabel(plot: uPlot, stage: StageLine): void {
 }
 
 /** Whether the curve runs through a label's box, canvas px. */
-function isCovered(plot: uPlot, from: number, to: number, top: number): boolean {
-  const bottom = top + 18 * one();
+function isCovered(plot: uPlot, { left, right, top, bottom }: Box): boolean {
   return plot.data[0].some((at, row) => {
     const value = plot.data[1]?.[row];
     if (value == null) return false;
     const x = plot.valToPos(at, "x", true);
     const y = plot.valToPos(value, "y", true);
-    return x >= from && x <= to && y >= top - 4 && y <= bottom;
+    return x >= left && x <= right && y >= top - 4 && y <= bottom + 4;
   });
+}
+
+function overlaps(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 /** The reading under the pointer, as words above the chart. */

@@ -35,7 +35,11 @@ REFUSED_PAUSE_S: Final = 30.0
 
 _NO_ID: Final = b"\0\0"
 _OTHER_VERSION: Final = frozenset({0x01, 0x84})
-_TAKEN_OVER: Final = "session taken over"
+_TAKEN_OVER: Final = "(0x8e)"
+
+
+class NoAnswerError(ConnectionEndedError):
+    """The broker took the connection and then said nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +231,7 @@ class Consumer:
                 )
                 await asyncio.shield(session.ready)
         except TimeoutError as error:
-            waited = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
-            raise ConnectionEndedError(waited) from error
+            raise NoAnswerError(f"no answer within {CONNECT_TIMEOUT_S:.0f} s") from error
 
     def _close_gathering(self, session: Session) -> None:
         """Put what the session gathered aside as one batch and let it begin another."""
@@ -277,7 +280,8 @@ class Consumer:
 
     @staticmethod
     def _may_need_other_version(error: Exception, tries: int) -> bool:
-        """A broker without MQTT 5 says so, or just hangs up on CONNECT."""
+        """A broker without MQTT 5 says so, or hangs up on CONNECT, or falls silent."""
         if isinstance(error, RefusedError):
             return error.reason_code in _OTHER_VERSION
-        return isinstance(error, ConnectionEndedError) and tries % 2 == 0
+        hangs_up = isinstance(error, ConnectionEndedError) and tries % 2 == 0
+        return hangs_up or isinstance(error, NoAnswerError)

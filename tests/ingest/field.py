@@ -70,6 +70,7 @@ class Town:
         self.database = open_town(directory)
         self.registry = Registry(self.database)
         self.status_path = directory / "intake.json"
+        self._version = options.pop("version", None)
         self.options = options
         self._task: asyncio.Task[None] | None = None
         self._journals: dict[Lane, JournalWriter] = {}
@@ -90,7 +91,7 @@ class Town:
             lane: JournalFollower(self.directory / lane, lane, "intake") for lane in Lane
         }
         return Intake(
-            broker=BrokerAddress("127.0.0.1", self.port),
+            broker=BrokerAddress("127.0.0.1", self.port, version=self._version),
             registry=self.registry,
             journals=self._journals,
             followers=self._followers,

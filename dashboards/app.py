@@ -23,10 +23,11 @@ from dashboards.errors import ErrorAnswer, handle_errors
 from dashboards.guards import RequestGuard, SecurityHeaders
 from dashboards.live import Live
 from dashboards.pages import page_router
-from dashboards.parts import ChartReadings, Parts, visitor_of
+from dashboards.parts import Parts, visitor_of
 from dashboards.routes import alarms, devices, login, operations, stations
 from dashboards.routes import quarantine as quarantine_routes
 from dashboards.settings import MapView
+from dashboards.stored import StoredReadings
 from dashboards.throttle import LoginGuard
 from devices.frames import Lane
 from devices.registry import Registry
@@ -42,7 +43,7 @@ class Work(Protocol):
         """Work until cancelled; an exception ends the whole process."""
 
 
-class StoringReadings(ChartReadings, Work, Protocol):
+class StoringReadings(StoredReadings, Work, Protocol):
     """The store writer, as the pages see it."""
 
 

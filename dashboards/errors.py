@@ -12,7 +12,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+
+from ingest.stores.series_store import StoreOutage
 
 log = structlog.get_logger()
 
@@ -57,6 +60,8 @@ def handle_errors(app: FastAPI) -> None:
     """Give every failure the API's error body."""
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _unprocessable)
+    app.add_exception_handler(StoreOutage, _out_of_order)
+    app.add_exception_handler(OperationalError, _out_of_order)
     app.add_exception_handler(Exception, _crashed)
 
 
@@ -83,6 +88,13 @@ async def _unprocessable(_request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     return error_answer(422, "invalid", str(first["msg"]), path)
+
+
+async def _out_of_order(request: Request, error: Exception) -> JSONResponse:
+    log.warning("web.request.out_of_order", path=request.url.path, error=type(error).__name__)
+    code = "store_outage" if isinstance(error, StoreOutage) else "database_outage"
+    message = "try again soon; nothing is lost"
+    return error_answer(503, code, message, request.url.path, {"Retry-After": "5"})
 
 
 async def _crashed(request: Request, error: Exception) -> JSONResponse:

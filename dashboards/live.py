@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 import structlog
@@ -25,6 +26,7 @@ from dashboards import auth
 from dashboards.board import Board
 from dashboards.events import EventHub
 from dashboards.processes import Clock, ProcessReport, Status, clock, read_statuses, write_status
+from dashboards.stored import StoredReadings, store_status
 from dashboards.wake import WakeSocket
 from devices.frames import (
     Entry,
@@ -41,7 +43,6 @@ from devices.readings import Readings
 from devices.registry import Registry
 from ingest.journal_follower import JournalFollower, PositionLost
 from ingest.segments import JournalDamaged
-from ingest.store_writer import StoreLag
 from ingest.stores.series_store import StoreOutage
 
 log = structlog.get_logger()
@@ -59,22 +60,8 @@ _HISTORY_MS: Final = 80 * 60_000
 _AHEAD_MS: Final = 10 * 60_000
 _NOT_OF_THE_MAP: Final = frozenset({"store", "store_writer", "status"})
 """Troubles with which the map is still true: charts and figures lack something."""
-
-
-class StoredReadings(Protocol):
-    """What live asks of the store, from any thread; each may raise StoreOutage."""
-
-    def latest(self) -> Readings:
-        """The newest reading of every series."""
-
-    def positions(self) -> Mapping[Lane, Position]:
-        """How far the journal is in the store."""
-
-    def scan(self, series: Sequence[int], start_at: int, end_at: int) -> Iterator[Readings]:
-        """All readings of the series in ``[start_at, end_at)``, by time."""
-
-    def lag(self) -> StoreLag:
-        """How far the store is behind, and its outage if it has one; never raises."""
+_HIDES: Final = MappingProxyType({"journal": "intake", "ticks": "intake", "alarms": "alerts"})
+"""Whose work a trouble of ours keeps from the page."""
 
 
 class Live:
@@ -115,12 +102,19 @@ class Live:
         return self._statuses
 
     def clock(self) -> Clock:
-        """The processes as they are now; web itself is stale while it has troubles."""
+        """The processes as seen from here; web itself is stale while it has troubles.
+
+        A process whose work does not reach web is as good as stale to whoever looks at the page.
+        """
         now = self._now()
         read = clock(self._statuses, now)
         is_true = self.troubles.keys() <= _NOT_OF_THE_MAP
-        own = ProcessReport("up" if is_true else "stale", now)
-        return replace(read, processes={**read.processes, "web": own})
+        reports = {**read.processes, "web": ProcessReport("up" if is_true else "stale", now)}
+        for trouble in self.troubles:
+            hidden = _HIDES.get(trouble.partition(".")[0])
+            if hidden and reports[hidden].state == "up":
+                reports[hidden] = ProcessReport("stale", reports[hidden].seen_at)
+        return replace(read, processes=reports)
 
     def clock_json(self) -> bytes:
         """``clock`` as JSON."""
@@ -349,23 +343,6 @@ class Live:
     def _fine(self, name: str) -> None:
         if self.troubles.pop(name, None) is not None:
             log.info("web.live.recovered", what=name)
-
-
-def store_status(lag: StoreLag) -> dict[str, object]:
-    """The store's part of ``web.json``; lanes without a journal are left out."""
-    frames = {lane.value: n for lane, n in lag.frames.items() if n is not None}
-    counts = lag.counts
-    return {
-        "lag_frames": frames,
-        "held_rows": lag.held_rows,
-        "outage": lag.outage,
-        "outage_s": round(lag.outage_since_s, 1),
-        "losses": lag.losses,
-        "rows": counts.rows,
-        "repeated": counts.repeated,
-        "changed": counts.changed,
-        "refused": counts.refused,
-    }
 
 
 def _states(seen: Clock) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, cast
+from typing import Annotated, Any, Final, cast
 
 from fastapi import Depends, Request
 from fastapi import Path as PathParameter
@@ -15,25 +15,16 @@ from alerts.ledger import AlarmBook
 from dashboards import auth
 from dashboards.auth import Visitor
 from dashboards.errors import Refusal
-from dashboards.live import Live, StoredReadings
+from dashboards.live import Live
 from dashboards.permissions import may_administer
 from dashboards.settings import MapView
+from dashboards.stored import StoredReadings
 from dashboards.throttle import LoginGuard
 from devices.registry import Registry
-from ingest.stores.series_store import Samples
 
 COOKIE: Final = "satomori_session"
 _MAX_TOKEN_CHARS: Final = 200
 _BEARER: Final = "Bearer "
-
-
-class ChartReadings(StoredReadings, Protocol):
-    """What the pages ask of the store, from any thread; may raise StoreOutage."""
-
-    def range(
-        self, series: int, start_at: int, end_at: int, *, max_points: int | None = None
-    ) -> Samples:
-        """Readings of one series in ``[start_at, end_at)``, what is not yet written included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +34,7 @@ class Parts:
     database: Engine
     registry: Registry
     live: Live
-    readings: ChartReadings
+    readings: StoredReadings
     book: AlarmBook
     now: Callable[[], int]
     basemap: Callable[[], Mapping[str, Any]] | None

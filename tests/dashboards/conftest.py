@@ -83,6 +83,7 @@ class House:
     now: Callable[[], int]
     people: dict[str, int] = field(default_factory=dict)
     static_dir: Path | None = None
+    store_type: type[DuckDBStore] = DuckDBStore
 
     def followers(self, reader: str) -> dict[Lane, JournalFollower]:
         return {lane: JournalFollower(self.root / "journal" / lane, lane, reader) for lane in Lane}
@@ -148,7 +149,7 @@ class House:
 
     def app(self) -> FastAPI:
         writer = StoreWriter(
-            DuckDBStore(self.root / "store" / "readings.duckdb"),
+            self.store_type(self.root / "store" / "readings.duckdb"),
             self.followers("store"),
             flush_s=0.1,
         )

@@ -12,6 +12,10 @@ from sqlalchemy import insert, select
 from alerts.tables import alert_inbox, delivery, transition
 from dashboards.tables import audit
 from devices.database import writing
+from devices.frames import Lane, Position
+from devices.readings import Readings
+from ingest.stores.duckdb import DuckDBStore
+from ingest.stores.series_store import Samples, StoreOutage
 from ingest.tables import quarantine, resubmission, sequence_gap
 from tests.dashboards.conftest import START, House
 
@@ -299,3 +303,38 @@ async def test_openapi_types_every_answer(house: House) -> None:
             assert path in free or "$ref" in schema, path
     station = document["components"]["schemas"]["Station"]["properties"]
     assert set(station["state"]["enum"]) >= {"normal", "unknown", "suspect", "closed", "triggered"}
+
+
+class AwayStore(DuckDBStore):
+    """A store that went away after it was opened."""
+
+    def latest(self) -> Readings:
+        raise StoreOutage("no answer", can_retry=True)
+
+    def positions(self) -> dict[Lane, Position]:
+        raise StoreOutage("no answer", can_retry=True)
+
+    def range(
+        self, series: int, start_at: int, end_at: int, *, max_points: int | None = None
+    ) -> Samples:
+        raise StoreOutage("no answer", can_retry=True)
+
+
+async def test_store_outage_is_told_and_leaves_the_map_alone(house: House) -> None:
+    """A chart answers 503 and may be asked again; the map goes on from the journal."""
+    house.store_type = AwayStore
+    async with house.client("hanako") as client:
+        house.journal(house.readings("gauge", "water.level", (START, 2.5)))
+        snapshot = await wait_for(
+            client,
+            "/api/stations",
+            lambda s: any(x["latest"] for x in s["stations"] if x["name"] == "gauge"),
+        )
+        assert snapshot["stations"]
+        path = f"/api/series/{house.series('gauge', 'water.level')}?start_at=0&end_at={START + 1}"
+        answer = await client.get(path)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "store_outage"
+        ready = (await client.get("/api/ready")).json()
+        assert "store: no answer" in ready["reasons"]
+        assert "web is stale" not in ready["reasons"]

@@ -175,7 +175,8 @@ async def test_web_says_that_it_is_deaf(house: House, clock: Clock) -> None:
         await next_of(live, "snapshot")
         clock.at += 11_000
         house.say("intake", broker="up")
-        await next_of(live, "clock", lambda c: c["processes"]["web"]["state"] == "stale")
+        told = await next_of(live, "clock", lambda c: c["processes"]["web"]["state"] == "stale")
+        assert told["processes"]["intake"]["state"] == "stale"  # seen from the page it is
         for lane in house.journals:
             house.journal(TickFrame(clock.at), lane=lane)
         await next_of(live, "clock", lambda c: c["processes"]["web"]["state"] == "up")

@@ -18,7 +18,7 @@ import structlog
 from alerts.outbox import Claimed, Outbox
 from alerts.texts import Message, Subject, message
 from devices.failpoints import failpoint
-from devices.registry import RegistrySnapshot
+from devices.registry import Device, RegistrySnapshot
 
 log = structlog.get_logger()
 
@@ -158,12 +158,12 @@ class Courier:
         registry = self._registry()
         series = one.transition.series
         definition = None if series is None else registry.definitions.get(series)
-        link = f"{self._public_url}/alarms/{one.transition.alarm}" if self._public_url else ""
+        device = registry.devices.get(one.transition.device)
         about = Subject(
             one.transition,
-            registry.devices.get(one.transition.device),
+            device,
             definition.quantity if definition else None,
-            link,
+            _link(self._public_url, device),
         )
         key = f"delivery-{one.delivery.id}-{one.transition.id}"
         text = message(about, "en" if one.language == "en" else "ja")
@@ -186,3 +186,10 @@ class Courier:
         detail = f"given up after {attempts} attempts: {outcome.detail}"
         self._outbox.note_failed(row.id, detail if outcome.can_retry else outcome.detail)
         log.error("alerts.delivery.failed", delivery=row.id, reason=outcome.detail)
+
+
+def _link(public_url: str, device: Device | None) -> str:
+    """Where the place is shown on the map; nothing where we have no address of our own."""
+    if not public_url or device is None:
+        return public_url
+    return f"{public_url.rstrip('/')}/#station={device.name}"

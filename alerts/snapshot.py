@@ -58,7 +58,7 @@ def save_snapshot(path: Path, lanes: Mapping[Lane, LaneSnapshot]) -> None:
 def load_snapshot(path: Path) -> dict[Lane, LaneSnapshot] | None:
     """What was saved last; None if there is no file or it cannot be read (which is logged)."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         return None

@@ -96,7 +96,7 @@ async def test_a_japanese_mail_arrives_as_it_was_written(database: Engine) -> No
     assert mail["Message-ID"] == f"<delivery-{row(database).id}-t1@city.example.jp>"
     body = mail.get_content()
     assert "測定値: 水位 4.00 m" in body
-    assert "https://satomori.example.jp/alarms/t1" in body
+    assert "https://satomori.example.jp/#station=taiheibashi" in body
     assert (row(database).state, row(database).attempts) == ("sent", 1)
     assert row(database).maybe_repeated is False
 

@@ -11,7 +11,7 @@ from tests.alerts.test_ledger import step
 from tests.alerts.world import device
 
 GAUGE = device(3, name="taiheibashi", area="川内")
-LINK = "https://satomori.example.jp/alarms/t1"
+LINK = "https://satomori.example.jp/#station=taiheibashi"
 
 
 def _about(one: Transition) -> Subject:

@@ -22,6 +22,7 @@ log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 FIRST_BACKOFF_S, LAST_BACKOFF_S, HEALTHY_AFTER_S = 0.2, 10.0, 30.0
+LAST_WORDS_S = 1.0  # a grandchild may hold the pipe open for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Supervisor:
         backoff_s = FIRST_BACKOFF_S
         while True:
             started = time.monotonic()
-            await self._follow(child, process)
+            await _hand_over_lines(process, child)
             code = await process.wait()
             self._running.pop(child.name, None)
             self._on_change(child.name, None)
@@ -95,18 +96,6 @@ class Supervisor:
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
             process = await self._spawn(child)
-
-    async def _follow(self, child: Child, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None or child.on_line is None:
-            return
-        while True:
-            try:
-                raw = await process.stdout.readline()
-            except ValueError:  # a line longer than the buffer: pass over it
-                continue
-            if not raw:
-                return
-            child.on_line(raw.decode("utf-8", "replace").rstrip("\n"))
 
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
         is_piped = child.on_line is not None
@@ -129,23 +118,30 @@ async def _end(process: asyncio.subprocess.Process, child: Child) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
-    drain = asyncio.create_task(_drain(process, child))
+    # The pipe is read on while a child stops, or it would block on its last words.
+    last_words = asyncio.create_task(_hand_over_lines(process, child), name=f"end-{child.name}")
     try:
         await asyncio.wait_for(process.wait(), child.stop_s)
     except TimeoutError:
         log.error("supervise.child.killed", child=child.name, after_s=child.stop_s)
         process.kill()
         await process.wait()
-    drain.cancel()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(last_words, LAST_WORDS_S)
 
 
-async def _drain(process: asyncio.subprocess.Process, child: Child) -> None:
-    """Keep the pipe empty while a child stops, or it would block on its last words."""
-    if process.stdout is None:
+async def _hand_over_lines(process: asyncio.subprocess.Process, child: Child) -> None:
+    """Give each line that the child writes to ``on_line``, until it closes its end."""
+    if process.stdout is None or child.on_line is None:
         return
-    while raw := await process.stdout.readline():
-        if child.on_line:
-            child.on_line(raw.decode("utf-8", "replace").rstrip("\n"))
+    while True:
+        try:
+            raw = await process.stdout.readline()
+        except ValueError:  # a line longer than the buffer: pass over it
+            continue
+        if not raw:
+            return
+        child.on_line(raw.decode("utf-8", "replace").rstrip("\n"))
 
 
 def _die_with_parent(parent: int) -> Callable[[], None]:

@@ -17,7 +17,7 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
   const { t } = useSpeech();
   const is_open = alarm.state === "active" && alarm.acknowledged_at === null;
   return (
-    <section className="card" data-level={alarm.level} data-state={alarm.state} data-open={is_open}>
+    <section className="card" data-testid={`card-${alarm.id}`} data-level={alarm.level} data-state={alarm.state} data-open={is_open}>
       <h3 className="card-title">
         <StateMark state={alarmState(alarm)} size={24} />
         {alarmWord(t, alarm, station.kind)}

@@ -70,6 +70,7 @@ class Town:
         self.database = open_town(directory)
         self.registry = Registry(self.database)
         self.status_path = directory / "intake.json"
+        self.free_bytes = 1 << 40
         self._version = options.pop("version", None)
         self.options = options
         self._task: asyncio.Task[None] | None = None
@@ -82,8 +83,9 @@ class Town:
                 self.directory / lane,
                 lane,
                 definitions=self._definitions,
-                low_water_bytes=0,
+                low_water_bytes=1,
                 reserve_bytes=0,
+                free_bytes=lambda _: self.free_bytes,
             )
             for lane in Lane
         }

@@ -275,6 +275,24 @@ async def test_resubmitted_messages_are_taken_in_once_with_their_own_time(
     assert frame.readings.measured_at.tolist() == [rejected.received_at]
 
 
+async def test_a_full_disk_stops_the_routine_lane_only_until_there_is_room_again(
+    town: Town, publisher: Publisher
+) -> None:
+    """Nothing is acknowledged, nothing lost; it is told once."""
+    town.free_bytes = 0
+    total = b'{"v":{"water.total":7}}'
+    publisher.publish(up("meter-1", "water-meter"), total)
+    publisher.publish(up("gauge-1"), payload(1.0))
+    await until(lambda: town.values(Lane.URGENT) == [1.0], "the urgent lane")
+    await until(lambda: _lane(town, Lane.ROUTINE)["journal_error"] != "", "the status")
+    assert town.values(Lane.ROUTINE) == []
+    assert _lane(town, Lane.ROUTINE)["pending"] == 1
+    town.free_bytes = 1 << 40
+    await until(lambda: town.values(Lane.ROUTINE) == [7.0], "the routine lane")
+    await until(lambda: _lane(town, Lane.ROUTINE)["pending"] == 0, "the acknowledgement")
+    assert _lane(town, Lane.ROUTINE)["journal_error"] == ""
+
+
 async def test_several_connections_share_a_lane(
     tmp_path: Path, mosquitto: Mosquitto, publisher: Publisher
 ) -> None:

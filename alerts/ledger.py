@@ -196,8 +196,7 @@ class Ledger:
             known = _known_ids(connection, transitions)
             fresh = [t for t in transitions if t.id not in known]
             before = _newest_revision(connection)
-            for revision, one in enumerate(fresh, before + 1):
-                _apply(connection, one, revision)
+            _apply(connection, list(enumerate(fresh, before + 1)))
             _insert_all(connection, fresh, now)
             _queue(connection, [d for d in drafts if d.transition not in known], now)
             _move(connection, positions)
@@ -242,11 +241,18 @@ def _known_ids(connection: Connection, transitions: Sequence[Transition]) -> set
     return known
 
 
-def _apply(connection: Connection, one: Transition, revision: int) -> None:
+def _apply(connection: Connection, steps: Sequence[tuple[int, Transition]]) -> None:
+    """Open what opens, all at once, then let the rest follow in order."""
+    opened = [_opened(one, revision) for revision, one in steps if one.is_opening]
+    if opened:
+        connection.execute(insert(alarm), opened)
+    for revision, one in steps:
+        if not one.is_opening:
+            _change(connection, one, revision)
+
+
+def _change(connection: Connection, one: Transition, revision: int) -> None:
     event = event_of(one)
-    if event is Event.OPENED:
-        connection.execute(insert(alarm).values(_opened(one, revision)))
-        return
     values: dict[str, object] = {
         "revision": revision,
         "state": after(State.ACTIVE, event),

@@ -285,15 +285,16 @@ def _rungs(rule: StagesRule | EventRule) -> tuple[tuple[str, int], ...]:
     return tuple((s.name, s.level) for s in rule.stages)
 
 
-def _thresholds(rule: StagesRule | EventRule, device: Device) -> list[float]:
-    """The value of each stage at a device: the registry's, else the rule's, else NaN (absent)."""
+def _thresholds(rule: StagesRule | EventRule, device: Device) -> list[float | None]:
+    """The value of each stage at a device: the registry's, else the rule's, else None (absent)."""
     if isinstance(rule, EventRule):
         return [FLAG_THRESHOLD]
-    found = [device.thresholds.get(stage.name, stage.value) for stage in rule.stages]
-    return [np.nan if value is None else value for value in found]
+    return [device.thresholds.get(stage.name, stage.value) for stage in rule.stages]
 
 
-def _covered(rule: StagesRule | EventRule, world: World) -> list[tuple[int, int, list[float]]]:
+def _covered(
+    rule: StagesRule | EventRule, world: World
+) -> list[tuple[int, int, list[float | None]]]:
     """(device id, series id, thresholds) of each place where at least one stage exists."""
     covered = []
     for device in world.devices:
@@ -301,6 +302,6 @@ def _covered(rule: StagesRule | EventRule, world: World) -> list[tuple[int, int,
         if series is None or not rule.where.covers(device):
             continue
         thresholds = _thresholds(rule, device)
-        if not all(np.isnan(thresholds)):
+        if any(value is not None for value in thresholds):
             covered.append((device.id, series, thresholds))
     return covered

@@ -256,7 +256,8 @@ async def test_a_slow_channel_holds_up_no_other(sqlite: Engine) -> None:
             DeliveryDraft("t1", "t1", None, "log", "staff"),
         ]
         Ledger(sqlite).commit([step(1, 4)], drafts, {}, now=1_000_000)
-        channels = {"webhook": WebhookChannel(secret=SECRET, timeout_s=30), "log": LogChannel()}
+        hanging = WebhookChannel(secret=SECRET, timeout_s=30)
+        channels: dict[str, Channel] = {"webhook": hanging, "log": LogChannel()}
         async with courier(sqlite, channels):
             await until(lambda: len(hook.requests) == 1)
             book = AlarmBook(sqlite)

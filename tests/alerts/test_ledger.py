@@ -111,9 +111,9 @@ def test_an_acknowledgement_is_applied_once_and_the_first_stands(database: Engin
     aki = add_person(database, "aki", role="disaster", display_name="秋山")
     ben = add_person(database, "ben", role="disaster", display_name="Ben")
     revision = commit(ledger, step(1, 2))
-    for person, alarm in ((aki, "t1"), (ben, "t1"), (ben, "nothing")):
+    for person, wanted in ((aki, "t1"), (ben, "t1"), (ben, "nothing")):
         book.post_to_inbox(
-            person=person.id, command="acknowledge", alarm=alarm, comment="現地確認", now=5
+            person=person.id, command="acknowledge", alarm=wanted, comment="現地確認", now=5
         )
     assert ledger.apply_inbox(now=77_000) == 3
     assert ledger.apply_inbox(now=88_000) == 0

@@ -46,7 +46,7 @@ def test_an_english_message_says_the_same() -> None:
 def test_unverified_and_drill_are_said_first_and_again_in_the_body() -> None:
     """Nobody may take either for a real, certain alarm."""
     doubtful = step(1, 4, is_verified=False, is_exercise=True)
-    japanese, english = (message(_about(doubtful), lang) for lang in ("ja", "en"))  # type: ignore[arg-type]  # both languages
+    japanese, english = (message(_about(doubtful), lang) for lang in ("ja", "en"))
     assert japanese.subject.startswith("【訓練】【未確認】")
     assert "これは訓練です" in japanese.body
     assert "未確認です" in japanese.body
@@ -65,7 +65,7 @@ def test_a_sensor_never_tells_anybody_to_leave(level: int) -> None:
     """No message orders an evacuation: it names a water level, people decide."""
     one = step(1, level, 0 if level else 3)
     for language in ("ja", "en"):
-        text = message(_about(one), language)  # type: ignore[arg-type]  # both languages
+        text = message(_about(one), language)
         both = (text.subject + text.body).replace("避難判断水位", "")
         assert "避難" not in both
         assert "evacuate" not in both

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,9 +70,10 @@ def child_config(template: str, *, port: int, directory: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _own_line(line: str, own: Mapping[str, str]) -> str:
+def _own_line(line: str, own: dict[str, str]) -> str:
+    """``line``, or ours; each option once: a TLS listener that was switched on stays as it is."""
     option = line.split(" ", 1)[0]
-    return f"{option} {own[option]}" if option in own else line
+    return f"{option} {own.pop(option)}" if option in own else line
 
 
 @dataclass(frozen=True, slots=True)

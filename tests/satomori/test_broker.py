@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,18 @@ def test_a_child_differs_from_the_shipped_configuration_in_port_and_paths_only(
     assert changed <= OPTIONS_OF_A_CHILD
     assert "listener 12345 127.0.0.1" in made
     assert f"persistence_location {tmp_path}/" in made
+
+
+def test_a_tls_listener_that_was_switched_on_stays_in_a_child(tmp_path: Path) -> None:
+    switched_on = re.sub(
+        r"^#(?=listener|certfile|keyfile|cafile|tls_version)", "", shipped_config(), flags=re.M
+    )
+    made = _options(child_config(switched_on, port=12345, directory=tmp_path))
+    assert [line for line in made if line.startswith("listener")] == [
+        "listener 12345 127.0.0.1",
+        "listener 8883",
+    ]
+    assert {"certfile", "keyfile", "cafile"} <= {line.split(" ", 1)[0] for line in made}
 
 
 def test_the_shipped_limits_fit_late_acknowledgement() -> None:

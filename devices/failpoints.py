@@ -1,13 +1,16 @@
 """Named places where a test may kill the process, to prove that nothing is lost there.
 
 ``SATOMORI_FAILPOINT=name`` or ``name:k`` ends the process by SIGKILL when the place is passed for
-the k-th time. Without the variable a place costs one comparison.
+the k-th time. ``SATOMORI_FAILPOINT=@file`` looks into a file at each place instead: while it names
+the place, the process takes the file away and dies, once. Without the variable a place costs one
+comparison.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Final
 
 FAILPOINTS: Final = (
@@ -27,6 +30,8 @@ FAILPOINTS: Final = (
 
 
 def _armed(setting: str) -> tuple[str, int]:
+    if setting.startswith("@"):
+        return setting, 1
     name, _, count = setting.partition(":")
     if name and name not in FAILPOINTS:
         raise ValueError(f"SATOMORI_FAILPOINT: unknown failpoint {name!r}")
@@ -39,8 +44,21 @@ _name, _left = _armed(os.environ.get("SATOMORI_FAILPOINT", ""))
 def failpoint(name: str) -> None:
     """Die here, at once and without clean-up, if this failpoint is armed and its count is up."""
     global _left  # noqa: PLW0603 (a count of this process, set once from its environment)
-    if name != _name:
+    if name != _name and not _is_named_in_file(name):
         return
     _left -= 1
     if _left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_named_in_file(name: str) -> bool:
+    if not _name.startswith("@"):
+        return False
+    file = Path(_name[1:])
+    try:
+        if file.read_text(encoding="utf-8").strip() != name:
+            return False
+        file.unlink()
+    except FileNotFoundError:  # not armed, or another process was first
+        return False
+    return True

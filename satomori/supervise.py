@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
-FIRST_BACKOFF_S, LAST_BACKOFF_S, HEALTHY_AFTER_S = 0.2, 10.0, 30.0
+FIRST_BACKOFF_S, LAST_BACKOFF_S, HEALTHY_AFTER_S = 0.2, 10.0, 5.0
 LAST_WORDS_S = 1.0  # a grandchild may hold the pipe open for ever
 
 

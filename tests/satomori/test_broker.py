@@ -73,7 +73,10 @@ def test_a_child_differs_from_the_shipped_configuration_in_port_and_paths_only(
 
 def test_a_tls_listener_that_was_switched_on_stays_in_a_child(tmp_path: Path) -> None:
     switched_on = re.sub(
-        r"^#(?=listener|certfile|keyfile|cafile|tls_version)", "", shipped_config(), flags=re.M
+        r"^#(?=listener|certfile|keyfile|cafile|tls_version)",
+        "",
+        shipped_config(),
+        flags=re.MULTILINE,
     )
     made = _options(child_config(switched_on, port=12345, directory=tmp_path))
     assert [line for line in made if line.startswith("listener")] == [

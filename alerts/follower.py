@@ -64,7 +64,11 @@ class LaneFollower:
         if not _is_before(snapshot.position, self.committed):
             return False
         engine = Engine(self.lane, rules, registry)
-        engine.restore(snapshot.arrays)
+        try:
+            engine.restore(snapshot.arrays)
+        except KeyError as error:
+            log.error("alerts.snapshot.incomplete", lane=str(self.lane), missing=str(error))  # noqa: TRY400  (the name says all)
+            return False
         self.engine, self.position = engine, snapshot.position
         self.is_to_be_reconciled = not self.is_catching_up
         return True

@@ -24,7 +24,12 @@ from devices.readings import Int32s, Int64s, Readings
 MAX_TICK_GAP_MS: Final = 5_000
 """Ticks come each second; a longer gap is time without intake."""
 
+FORGET_DOWN_MS: Final = 600_000
+"""A connection that is down for so long has no say any more while others are up: it may be one
+that was configured away, and it must not forbid silence for ever."""
+
 UNKNOWN: Final = -1
+_UP: Final = -1
 
 
 class Listening:
@@ -40,12 +45,12 @@ class Listening:
         self.heard: Int64s = np.zeros(0, np.int64)
         self._device_of: Int32s = np.zeros(0, np.int32)
         self._known: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self._connections: dict[str, bool] = {}
+        self._down_since: dict[str, int] = {}  # by connection; _UP while it is up
 
     @property
     def is_listening(self) -> bool:
         """True while every connection that we know of is up, and there is one."""
-        return bool(self._connections) and all(self._connections.values())
+        return bool(self._down_since) and all(at == _UP for at in self._down_since.values())
 
     def know(self, device_of_series: Int32s, devices: Int32s) -> None:
         """Learn who there is: device id by series id (UNKNOWN where none), and all device ids."""
@@ -86,16 +91,17 @@ class Listening:
         if self.previous_tick_at is None:
             return
         passed = at - self.previous_tick_at
-        if passed > MAX_TICK_GAP_MS:
-            # Intake was away and may have come back with other connections: one that was down
-            # before says nothing any more, else it would forbid silence for ever.
-            self._connections = {name: True for name, up in self._connections.items() if up}
-        elif passed > 0 and self.is_listening:
+        if 0 < passed <= MAX_TICK_GAP_MS and self.is_listening:
             self.clock_ms += passed
+        for name, since in list(self._down_since.items()):
+            if since != _UP and at - since > FORGET_DOWN_MS:
+                del self._down_since[name]
 
     def broker(self, frame: BrokerFrame) -> None:
         """A connection was gained or lost."""
-        self._connections[frame.connection] = frame.is_up
+        known = self._down_since.get(frame.connection, _UP)
+        down_since = frame.at if known == _UP else known
+        self._down_since[frame.connection] = _UP if frame.is_up else down_since
 
     def moment_of(self, clock_ms: int) -> int:
         """UTC ms at which the clock, now at the last tick, stood at ``clock_ms``.
@@ -115,8 +121,8 @@ class Listening:
             "heard": self.heard,
             "known": self._known,
             "device_of": self._device_of,
-            "connections": np.array(list(self._connections), np.str_),
-            "connections_up": np.array(list(self._connections.values()), np.bool_),
+            "connections": np.array(list(self._down_since), np.str_),
+            "down_since": np.array(list(self._down_since.values()), np.int64),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -129,5 +135,5 @@ class Listening:
         self._known = arrays["known"].copy()
         self._device_of = arrays["device_of"].copy()
         names = (str(n) for n in arrays["connections"])
-        ups = (bool(b) for b in arrays["connections_up"])
-        self._connections = dict(zip(names, ups, strict=True))
+        since = (int(at) for at in arrays["down_since"])
+        self._down_since = dict(zip(names, since, strict=True))

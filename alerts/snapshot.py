@@ -23,7 +23,7 @@ from devices.frames import Lane, Position
 
 log = structlog.get_logger()
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

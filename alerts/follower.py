@@ -67,7 +67,7 @@ class LaneFollower:
         try:
             engine.restore(snapshot.arrays)
         except KeyError as error:
-            log.error("alerts.snapshot.incomplete", lane=str(self.lane), missing=str(error))  # noqa: TRY400  (the name says all)
+            log.error("alerts.snapshot.incomplete", lane=str(self.lane), missing=str(error))
             return False
         self.engine, self.position = engine, snapshot.position
         self.is_to_be_reconciled = not self.is_catching_up

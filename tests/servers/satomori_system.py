@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine
 
+from alerts.people import Person, person_named
+from dashboards import people_admin
 from devices.csv_import import parse_devices
 from devices.database import open_database
 from devices.frames import Lane
@@ -163,6 +165,66 @@ class RunningSystem:
         """(host, port, user, password) of an account that may publish for every device."""
         password = self.place.simulator_password_file.read_text().strip()
         return "127.0.0.1", self.settings.broker.port, SIMULATOR, password
+
+    def command(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+        """``satomori ARGUMENTS --config …`` beside the running system."""
+        return subprocess.run(
+            [sys.executable, "-m", "satomori", *arguments, "--config", str(self.config)],
+            capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def simulating(self, scenario: Path) -> Iterator[None]:
+        """``satomori simulate --scenario`` while the block runs."""
+        host, port, user, _ = self.broker_login()
+        with self.log.open("ab") as out:
+            simulator = subprocess.Popen(
+                [
+                    sys.executable, "-m", "satomori", "simulate", "--scenario", str(scenario),
+                    "--host", host, "--port", str(port), "--username", user,
+                    "--password-file", str(self.place.simulator_password_file),
+                ],
+                stdout=out, stderr=out,
+            )  # fmt: skip
+        try:
+            yield
+            assert simulator.poll() is None, f"simulator ended: {self.log_tail()}"
+        finally:
+            simulator.send_signal(signal.SIGINT)
+            simulator.wait(20)
+
+    # -- people ------------------------------------------------------------------------------
+
+    def add_person(
+        self,
+        name: str,
+        *,
+        role: str,
+        display_name: str = "",
+        password: str | None = None,
+        mail: str | None = None,
+    ) -> Person:
+        """Add somebody who may log in with ``password``."""
+        database = self.database()
+        try:
+            return people_admin.create_person(
+                database, name, role=role, now=now_ms(), display_name=display_name,
+                mail_address=mail, password=password,
+            )  # fmt: skip
+        finally:
+            database.dispose()
+
+    @contextlib.contextmanager
+    def visit(self, name: str) -> Iterator[httpx.Client]:
+        """The API as the person of this name sees it."""
+        database = self.database()
+        person = person_named(database, name)
+        assert person is not None, name
+        token = people_admin.create_access_token(database, person.id, now_ms(), 3600)
+        database.dispose()
+        headers = {"Authorization": f"Bearer {token}", "X-Satomori": "1"}
+        with httpx.Client(base_url=self.url, headers=headers, timeout=10) as client:
+            yield client
 
     # -- looking -----------------------------------------------------------------------------
 

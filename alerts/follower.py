@@ -94,13 +94,18 @@ class LaneFollower:
         return bool(self._entries)
 
     def run(self, switch: Callable[[], Switch]) -> list[Transition]:
-        """Run what was read; returns the transitions that the ledger does not have yet."""
+        """Run what was read; returns the transitions that the ledger does not have yet.
+
+        While catching up only what the ledger has passed is run, and the rest is read again: the
+        engine must stand exactly where the ledger does when the two are reconciled.
+        """
         known, new = self._split()
-        self._run(known, switch)
-        self.is_to_be_reconciled |= bool(known) and not self.is_catching_up
+        if known:
+            self._run(known, switch)
+            self.is_to_be_reconciled |= not self.is_catching_up
+            return []
         told = self._run(new, switch)
-        if new:
-            self.committed = self.position
+        self.committed = self.position
         return told
 
     def reconcile(

@@ -1,4 +1,4 @@
-"""One lane after a crash: its engine is behind the ledger, catches up, and goes on exactly there."""
+"""One lane after a crash: its engine is behind the ledger, catches up, and goes on there."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import json
 import random
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from alerts.tables import delivery, transition
 from devices.failpoints import FAILPOINTS
 from firmware_sim.publisher import Broker, Publisher, Receipt
 from ingest.tables import sequence_gap
-from tests.servers.influx import Influx, StartInflux
+from tests.servers.influx import StartInflux
 from tests.servers.satomori_system import RunningSystem, wait_until
 
 DEVICES = 20
@@ -204,26 +203,17 @@ def _assert_everybody_was_told(system: RunningSystem) -> None:
     assert len(twice) == len(set(twice))
 
 
-@pytest.fixture(scope="module")
-def influx_18(start_influx: StartInflux) -> Influx:
-    """One InfluxDB 1.8 for all tests here; each takes databases of its own."""
-    return start_influx("1.8")
-
-
 @pytest.fixture(params=["duckdb", "influxdb"])
-def sections(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
-    """Settings of the store under test; InfluxDB is a real server of this module's own."""
+def sections(
+    request: pytest.FixtureRequest, start_influx: StartInflux
+) -> dict[str, dict[str, object]]:
+    """Settings of the store under test; InfluxDB is a real server of this test's own."""
     if request.param == "duckdb":
         return {"store": {"kind": "duckdb", "flush_s": 0.3}}
-    server: Influx = request.getfixturevalue("influx_18")
-    name = f"crash_{uuid.uuid4().hex[:12]}"
+    server = start_influx("1.8")
     return {
         "store": {"kind": "influxdb", "flush_s": 0.3},
-        "store.influxdb": {
-            "url": f"http://127.0.0.1:{server.port}",
-            "database": name,
-            "personal_database": f"{name}_personal",
-        },
+        "store.influxdb": {"url": f"http://127.0.0.1:{server.port}"},
     }
 
 

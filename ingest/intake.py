@@ -49,6 +49,7 @@ class Intake:
         now: Callable[[], int],
         status_path: Path | None = None,
         client_prefix: str = "satomori-intake",
+        client_secret: str = "",
         connections_per_lane: int = 1,
         session_expiry_s: int = 604_800,
         receive_maximum: int = 20_000,
@@ -57,11 +58,14 @@ class Intake:
     ) -> None:
         """``followers`` (reader ``intake``) read our own journals at the start.
 
+        ``client_secret`` ends our client ids and nothing else: a broker hands a session to
+        whoever names it, and a device that could name ours would destroy what waits in it.
         Journal segments older than ``keep_ms`` go when every reader has passed them.
         """
         self._broker, self._registry, self._now = broker, registry, now
         self._journals, self._status_path, self._keep_ms = journals, status_path, keep_ms
         self._prefix, self._connections = client_prefix, connections_per_lane
+        self._client_secret = client_secret
         self._session_expiry_s, self._receive_maximum = session_expiry_s, receive_maximum
         self._keep_alive_s = keep_alive_s
         self._status = IntakeStatus()
@@ -109,15 +113,16 @@ class Intake:
 
     def _consumer(self, runner: LaneRunner, shard: int) -> Consumer:
         lane, count = runner.lane, self._connections
+        name = f"{self._prefix}-{lane}-{shard}"
         greeting = Greeting(
-            f"{self._prefix}-{lane}-{shard}",
+            f"{name}-{self._client_secret}" if self._client_secret else name,
             subscriptions(lane, shard, count),
             retired(lane, shard, count),
             keep_alive_s=self._keep_alive_s,
             session_expiry_s=self._session_expiry_s,
             receive_maximum=self._receive_maximum,
         )
-        runner.add(BrokerFrame(self._now(), greeting.client_id, is_up=False))
+        runner.add(BrokerFrame(self._now(), name, is_up=False))
         return Consumer(
             greeting,
             self._broker,
@@ -125,7 +130,8 @@ class Intake:
             on_messages=runner.wake,
             on_link=lambda link: self._note_link(runner, link),
             on_session_lost=runner.forget,
-            had_session=greeting.client_id in runner.known_connections,
+            had_session=name in runner.known_connections,
+            name=name,
         )
 
     def _note_link(self, runner: LaneRunner, link: Link) -> None:

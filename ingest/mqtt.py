@@ -103,7 +103,9 @@ class Consumer:
         on_session_lost: Callable[[str], None],
         had_session: bool = False,
         jitter: Callable[[], float] = random.random,
+        name: str | None = None,
     ) -> None:
+        """``name`` is what people and receipts call the connection; its client id if left out."""
         self._greeting = replace(
             greeting,
             username=broker.username,
@@ -123,12 +125,8 @@ class Consumer:
         self.pending = 0
         self.pending_bytes = 0
         self.received = 0
-        self.link = Link(greeting.client_id, is_up=False, since_at=now())
-
-    @property
-    def name(self) -> str:
-        """The client id, which also names the connection in receipts."""
-        return self._greeting.client_id
+        self.name = name or greeting.client_id
+        self.link = Link(self.name, is_up=False, since_at=now())
 
     @property
     def oldest_at(self) -> int | None:

@@ -42,6 +42,7 @@ class Installation:
             folder.mkdir(exist_ok=True, mode=0o700)
         self._make_secret(self.intake_password_file)
         self._make_secret(self.webhook_secret_file)
+        self._make_secret(self.client_secret_file)
         migrations.upgrade(self.settings.database_url)
         self._seed_rules(now)
 
@@ -64,6 +65,15 @@ class Installation:
     def intake_password(self) -> str:
         """Intake's broker password; raises SettingsError when it cannot be read."""
         return read_secret(self.intake_password_file)
+
+    @property
+    def client_secret_file(self) -> Path:
+        """What makes intake's client ids unguessable; a new one would leave a session behind."""
+        return self.broker / "intake.client-secret"
+
+    def client_secret(self) -> str:
+        """The end of intake's client ids at the broker."""
+        return read_secret(self.client_secret_file)
 
     def broker_accounts(self, database: Engine) -> list[Account]:
         """Everybody who may log in to the broker: intake, and each unit in service."""

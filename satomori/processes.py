@@ -57,6 +57,7 @@ async def run_intake(settings: Settings) -> None:
         status_path=place.run / "intake.json",
         connections_per_lane=settings.intake.connections_per_lane,
         session_expiry_s=settings.intake.session_expiry_s,
+        client_secret=place.client_secret(),
         keep_ms=settings.journal.keep_h * 3_600_000,
     )
     try:

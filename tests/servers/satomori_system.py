@@ -20,7 +20,7 @@ from alerts.people import Person, person_named
 from dashboards import people_admin
 from devices.csv_import import parse_devices
 from devices.database import open_database
-from devices.frames import Lane
+from devices.frames import Lane, Position
 from devices.registry import Registry, RegistrySnapshot
 from ingest.journal_follower import JournalFollower
 from ingest.journal_retention import load_readers
@@ -40,7 +40,7 @@ def wait_until(is_so: Callable[[], bool], what: str, deadline_s: float = 30.0) -
     while not is_so():
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s:.0f} s: {what}")
-        time.sleep(pause)  # noqa: S-polling a condition with a deadline
+        time.sleep(pause)
         pause = min(pause * 1.5, 0.2)
 
 
@@ -137,7 +137,8 @@ class RunningSystem:
             status = json.loads((self.place.run / "system.json").read_text())
         except (OSError, ValueError):
             return None
-        return status["children"].get(name)
+        pid: int | None = status["children"].get(name)
+        return pid
 
     def is_broker_listening(self) -> bool:
         """Whether somebody accepts connections on the broker's port."""
@@ -146,7 +147,10 @@ class RunningSystem:
 
     def broker_log(self) -> dict[str, dict[str, object]]:
         """What the supervisor says of the broker's log: ``{"counts", "last"}``."""
-        return json.loads((self.place.run / "system.json").read_text())["broker_log"]
+        said: dict[str, dict[str, object]] = json.loads(
+            (self.place.run / "system.json").read_text()
+        )["broker_log"]
+        return said
 
     def log_tail(self, size: int = 3000) -> str:
         """The end of what all processes logged."""
@@ -260,7 +264,7 @@ class RunningSystem:
             if head is None:
                 continue
 
-            def have_passed(directory: Path = directory, head: object = head) -> bool:
+            def have_passed(directory: Path = directory, head: Position = head) -> bool:
                 positions = load_readers(directory)
                 return all(r in positions and positions[r] >= head for r in READERS)
 

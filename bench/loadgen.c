@@ -31,6 +31,7 @@ struct connection {
   uint16_t packet_id;
   uint32_t round;
   long sent, acknowledged;
+  int64_t newest_at, previous_round_at; /* times used: so far, and up to the end of the last round */
   int out_length, out_done, in_length;
   uint8_t out[OUT_BYTES], in[IN_BYTES];
 };
@@ -101,13 +102,16 @@ static int put_message(struct connection *c, uint8_t *at) {
   int device = c->next_device;
   int is_urgent = device % urgent_every == 0, fires = device % fire_every == 0;
   double level = fires ? 1.0 + (c->round / 20 % 2) * 3.0 : 1.0 + (c->round % 100) * 0.001;
+  int64_t at_ms = utc_ms(); /* no device uses a time twice, however small its round */
+  if (at_ms <= c->previous_round_at) at_ms = c->previous_round_at + 1;
+  if (at_ms > c->newest_at) c->newest_at = at_ms;
   char topic[64], payload[192];
   int topic_length = snprintf(topic, sizeof topic, "field/v1/%s/load-%05d/up",
                               is_urgent ? "river-gauge" : "paddy-node", device);
   int payload_length = snprintf(
       payload, sizeof payload,
       "{\"t\":%lld,\"n\":%u,\"v\":{\"%s\":%.3f,\"battery.voltage\":3.605,\"radio.rssi\":-97}}",
-      (long long)utc_ms(), c->round, is_urgent ? "water.level" : "paddy.depth",
+      (long long)at_ms, c->round, is_urgent ? "water.level" : "paddy.depth",
       is_urgent ? level : level / 4);
   int rest = 2 + topic_length + 2 + payload_length, n = 0;
   at[n++] = 0x32;
@@ -119,7 +123,10 @@ static int put_message(struct connection *c, uint8_t *at) {
   memcpy(at + n, payload, payload_length), n += payload_length;
   if (++c->packet_id == 0) c->packet_id = 1;
   c->next_device += connections;
-  if (c->next_device >= devices) c->next_device %= connections, c->round++;
+  if (c->next_device >= devices) {
+    c->next_device %= connections, c->round++;
+    c->previous_round_at = c->newest_at;
+  }
   return n;
 }
 

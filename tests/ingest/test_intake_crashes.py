@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +22,6 @@ from tests.ingest.mqtt_publisher import Publisher
 from tests.servers.mosquitto import Mosquitto
 
 CHILD = Path(__file__).with_name("intake_child.py")
-ALL = 3_000
 
 
 class Child:
@@ -27,6 +29,7 @@ class Child:
 
     def __init__(self, directory: Path, port: int) -> None:
         self._arguments = [sys.executable, str(CHILD), str(directory), str(port)]
+        self._status_path = directory / "intake.json"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, failpoint: str = "") -> None:
@@ -35,6 +38,15 @@ class Child:
 
     def is_dead(self) -> bool:
         return self.process is not None and self.process.poll() is not None
+
+    def is_at_work(self) -> bool:
+        """Whether this very process has the broker."""
+        assert self.process is not None
+        try:
+            status = json.loads(self._status_path.read_text())
+        except FileNotFoundError:
+            return False
+        return status["pid"] == self.process.pid and set(status["broker"].values()) == {"up"}
 
     def end(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -77,11 +89,14 @@ async def test_every_message_the_broker_took_is_in_the_journal_once(
     for count in (2, 7):
         child.end(signal.SIGKILL)
         child.start(f"{failpoint}:{count}")
-        while not child.is_dead() and sent < ALL:
+        end = time.monotonic() + 30
+        while not child.is_dead():
+            assert time.monotonic() < end, f"no death at {failpoint}"
             publisher.publish_many([message(sent + k, has_time=has_time) for k in range(20)])
             sent += 20
-        await until(child.is_dead, f"death at {failpoint}")
+            await asyncio.sleep(0.01)  # (several batches, not one)
     child.start()
+    await until(child.is_at_work, "the last start")
     await until(
         lambda: len(set(journaled_values(tmp_path, Lane.URGENT))) == sent, f"{sent} messages"
     )
@@ -103,6 +118,7 @@ async def test_kills_at_random_moments_lose_and_repeat_nothing(
             sent += 25
         child.end(signal.SIGKILL)
         child.start()
+    await until(child.is_at_work, "the last start")
     total = lambda: sum(len(set(journaled_values(tmp_path, lane))) for lane in Lane)  # noqa: E731 (short)
     await until(lambda: total() == sent, f"{sent} messages", 30)
     assert child.end() == 0

@@ -6,6 +6,7 @@ Parses, calls, prints; decides nothing.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -260,6 +261,7 @@ def main() -> None:
     """Entry point; errors of ours are one sentence, not a traceback."""
     from alerts.rules import RuleError
 
+    os.umask(0o077)  # what is kept tells about people; folders that were there keep their modes
     try:
         app()
     except (SettingsError, RuleError) as error:

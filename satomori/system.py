@@ -10,6 +10,7 @@ import json
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
@@ -32,6 +33,7 @@ from satomori.supervise import Child, Supervisor
 log = structlog.get_logger()
 
 START_DEADLINE_S = 60.0
+SAY_TROUBLE_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,9 @@ def free_port(wanted: int, host: str = "127.0.0.1") -> int:
 class SystemStatus:
     """``var/run/system.json``: which children run, and what the broker's log complained of."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._file, self._monotonic = file, monotonic
+        self._say_again_at: dict[str, float] = {}
         self._pids: dict[str, int | None] = {}
         self._broker_log = BrokerLog()
         self._write()
@@ -118,10 +121,17 @@ class SystemStatus:
         self._write()
 
     def broker_said(self, line: str) -> None:
-        """Take in a line of mosquitto's log; trouble is logged and counted."""
+        """Take in a line of mosquitto's log; trouble is counted, and each kind logged at times.
+
+        Strangers make the broker write such lines as fast as they like.
+        """
         if trouble := self._broker_log.read(line):
-            log.warning(f"broker.client.{trouble}", line=line[:300])
             self._write()
+            now = self._monotonic()
+            if now >= self._say_again_at.get(trouble, now):
+                self._say_again_at[trouble] = now + SAY_TROUBLE_AGAIN_S
+                seen = self._broker_log.counts[trouble]
+                log.warning(f"broker.client.{trouble}", line=line[:300], seen=seen)
 
     def remove(self) -> None:
         """The system has stopped in order."""

@@ -7,7 +7,7 @@ Rows and the journal positions are one SQL transaction, so a crash repeats nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -37,11 +37,16 @@ class QuarantineWriter:
         *,
         keep_rows: int = 100_000,
         keep_bytes: int = 512 * _MIB,
+        keep_gaps: int = 1000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep the newest messages, up to ``keep_rows`` and ``keep_bytes`` of payload."""
+        """Keep the newest messages, up to ``keep_rows`` and ``keep_bytes`` of payload.
+
+        Of each device the newest ``keep_gaps`` gaps: one that numbers at random ends nobody else's.
+        """
         self._database, self._reader = database, LanesReader(_READER, followers)
-        self._keep_rows, self._keep_bytes = keep_rows, keep_bytes
+        self._keep_rows, self._keep_bytes, self._keep_gaps = keep_rows, keep_bytes, keep_gaps
+        self._devices_over: set[int] = set()
         self._monotonic = monotonic
         self._kept_rows = self._kept_bytes = 0
         self._save_at = 0.0
@@ -95,11 +100,13 @@ class QuarantineWriter:
                 connection.execute(insert(quarantine), [_row(lane, f) for f in rejected])
             for gap in gaps:
                 note_gap(connection, gap)
+            over = _drop_oldest_gaps(connection, {gap.device for gap in gaps}, self._keep_gaps)
             gone_rows, gone_bytes = self._drop_oldest(connection, rows, size)
             _save_position(connection, lane, entries[-1].position, gone_rows)
         self._kept_rows += rows - gone_rows
         self._kept_bytes += size - gone_bytes
         self._say_dropped(gone_rows)
+        self._say_gaps_dropped(over)
         self._reader.retain({lane: entries[-1].position})
 
     def _drop_oldest(self, connection: Connection, rows: int, size: int) -> tuple[int, int]:
@@ -125,6 +132,11 @@ class QuarantineWriter:
         if rows and not self.dropped:
             log.warning("quarantine.messages.dropped", keep_rows=self._keep_rows)
         self.dropped += rows
+
+    def _say_gaps_dropped(self, devices: Collection[int]) -> None:
+        for device in sorted(set(devices) - self._devices_over):
+            log.warning("quarantine.gaps.dropped", device=device, keep_gaps=self._keep_gaps)
+        self._devices_over.update(devices)
 
     def _save_idle(self) -> None:
         """Save positions that moved past frames which are nothing to us."""
@@ -180,6 +192,32 @@ def note_gap(connection: Connection, gap: SequenceGapFrame) -> None:
     else:
         for first, last in _uncovered(gap, touched):
             _open_gap(connection, gap.device, first, last, gap.at)
+
+
+def _drop_oldest_gaps(connection: Connection, devices: Collection[int], keep: int) -> list[int]:
+    """Leave the newest ``keep`` gaps of each of these devices; which had more."""
+    counted = connection.execute(
+        select(sequence_gap.c.device)
+        .where(sequence_gap.c.device.in_(devices))
+        .group_by(sequence_gap.c.device)
+        .having(func.count() > keep)
+    )
+    over = [int(device) for (device,) in counted]
+    for device in over:
+        kept = (
+            select(sequence_gap.c.id)
+            .where(sequence_gap.c.device == device)
+            .order_by(sequence_gap.c.id.desc())
+            .limit(keep)
+            .subquery()
+        )
+        oldest_kept = select(func.min(kept.c.id)).scalar_subquery()
+        connection.execute(
+            delete(sequence_gap).where(
+                sequence_gap.c.device == device, sequence_gap.c.id < oldest_kept
+            )
+        )
+    return over
 
 
 def _fill(connection: Connection, row: Row[tuple[int, ...]], came: SequenceGapFrame) -> None:

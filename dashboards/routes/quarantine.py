@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -114,11 +115,11 @@ def resubmit(row: RowId, admin: WithAdmin, parts: WithParts) -> Resubmitted:
 def gaps(visitor: WithVisitor, parts: WithParts) -> Gaps:
     """Data known to be lost, of the devices that this person may see."""
     seen = parts.live.board.seen(visitor.view)
+    newest_first = select(sequence_gap).order_by(sequence_gap.c.id.desc())
     with parts.database.connect() as connection:
-        rows = connection.execute(
-            select(sequence_gap).order_by(sequence_gap.c.id.desc()).limit(_MAX_GAPS)
-        ).all()
-    return Gaps(gaps=[_gap(parts, row) for row in rows if row.device in seen])
+        rows = connection.execution_options(yield_per=_MAX_GAPS).execute(newest_first)
+        own = (row for row in rows if row.device in seen)  # nobody else's many hide them
+        return Gaps(gaps=[_gap(parts, row) for row in islice(own, _MAX_GAPS)])
 
 
 def _message(row: Any) -> QuarantinedMessage:

@@ -22,6 +22,8 @@ _LABELLED: Final[Mapping[str, str]] = {
     "broker": "connection",
     "deliveries": "state",
     "troubles": "what",
+    "children": "process",
+    "counts": "what",
 }
 Sample = tuple[str, tuple[tuple[str, str], ...], float]
 

@@ -14,6 +14,8 @@ from typing import Any, Final, Literal
 
 ProcessState = Literal["up", "stale", "down"]
 PROCESSES: Final = ("intake", "alerts", "web")
+SUPERVISOR: Final = "system"
+"""Its status file is written when something changes; what it says never grows stale."""
 
 STALE_AFTER_MS: Final = 5_000
 DOWN_AFTER_MS: Final = 30_000
@@ -54,7 +56,7 @@ class Status:
 def read_statuses(directory: Path) -> dict[str, Status]:
     """The status files that are there and can be read, by process."""
     found = {}
-    for name in PROCESSES:
+    for name in (*PROCESSES, SUPERVISOR):
         status = _read(directory / f"{name}.json")
         if status is not None:
             found[name] = status

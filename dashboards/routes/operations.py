@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from dashboards.metrics import metrics_text
-from dashboards.parts import WithParts, WithVisitor
+from dashboards.parts import WithAdmin, WithParts, WithVisitor
 from dashboards.processes import Clock
 
 router = APIRouter()
@@ -28,6 +28,23 @@ class Readiness(BaseModel):
 
     is_ready: bool
     reasons: list[str]
+
+
+class RemarkSeen(BaseModel):
+    """A field that was left out of a message which was kept: the last example and how many."""
+
+    device: str
+    reason: str
+    path: str
+    value: str
+    count: int
+    last_at: int
+
+
+class Remarks(BaseModel):
+    """Since intake's start, the newest first; one for each device and reason."""
+
+    remarks: list[RemarkSeen]
 
 
 class MapStart(BaseModel):
@@ -64,6 +81,13 @@ async def ready(response: Response, parts: WithParts) -> Readiness:
 async def clock(_visitor: WithVisitor, parts: WithParts) -> Clock:
     """The state of the processes and the broker, as the ``clock`` event sends it."""
     return parts.live.clock()
+
+
+@router.get("/api/remarks")
+async def remarks(_admin: WithAdmin, parts: WithParts) -> Remarks:
+    """What devices send wrong in messages that are good otherwise, with path and value."""
+    intake = parts.live.statuses.get("intake")
+    return Remarks(remarks=intake.fields.get("remarks", []) if intake else [])
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

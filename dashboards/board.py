@@ -33,7 +33,7 @@ from dashboards.stations import (
     station,
 )
 from devices.quantities import QUANTITIES
-from devices.readings import SUSPECT, Float64s, Int32s, Int64s, Readings
+from devices.readings import SUSPECT, Float64s, Int32s, Int64s, Quality, Readings
 
 if TYPE_CHECKING:
     from alerts.ledger import Alarm
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _encode: Final = msgspec.json.Encoder().encode
 _MAX_VIEWS: Final = 256
 _NEVER_HEARD: Final = 0
+_DOUBTED: Final = SUSPECT | Quality.EXERCISE
 
 
 @dataclass(slots=True)
@@ -65,6 +66,8 @@ class Board:
         self._heard_at: Int64s = np.full(0, _NEVER_HEARD, np.int64)  # by device id
         self._limit_ms: Float64s = np.full(0, np.inf)  # by device id: silence limit and grace
         self._overdue: set[int] = set()
+        self._now = 0  # as of the last ``pass_time``
+        self._stale_at: dict[int, int] = {}  # by device id: when its rise is of the past
         self._alarms: dict[int, dict[str, Alarm]] = {}  # active ones, by device id
         self._cleared_at: dict[int, int] = {}
         self._touched = Changes()
@@ -123,7 +126,12 @@ class Board:
         self._touch({alarm.device for alarm in alarms})
 
     def pass_time(self, now: int) -> None:
-        """Mark the stations that have become overdue, or are no longer."""
+        """Mark the stations that have become overdue, or are no longer, or whose rise is old."""
+        self._now = now
+        if stale := [device for device, at in self._stale_at.items() if at <= now]:
+            for device in stale:
+                del self._stale_at[device]
+            self._touch(stale)
         overdue = set(np.flatnonzero(now - self._heard_at > self._limit_ms).tolist())
         if changed := overdue ^ self._overdue:
             self._overdue = overdue
@@ -282,7 +290,7 @@ class Board:
                 cleared_at=self._cleared_at.get(device.id),
             ),
             last_received_at=heard_at if heard_at != _NEVER_HEARD else None,
-            rise_per_h=self._rise(main) if is_level(main_quantity(device.kind)) else None,
+            rise_per_h=self._rise(device, main),
         )
 
     def _alarms_of(self, device: Device, shows_personal: bool) -> list[Alarm]:
@@ -304,11 +312,14 @@ class Board:
             int(self._latest.quality[number]),
         )
 
-    def _rise(self, main: Latest | None) -> float | None:
-        if main is None or main.quality & SUSPECT:
+    def _rise(self, device: Device, main: Latest | None) -> float | None:
+        if main is None or not is_level(main_quantity(device.kind)) or main.quality & _DOUBTED:
             return None
-        rise = self._levels.rise_per_h(main.series, main.measured_at, main.value)
-        return None if rise is None else round(rise, 3)
+        found = self._levels.rise(main.series, main.measured_at, main.value)
+        if found is None or found.stale_at <= self._now:
+            return None
+        self._stale_at[device.id] = found.stale_at
+        return round(found.per_h, 3)
 
 
 def _is_impersonal(quantity: str) -> bool:

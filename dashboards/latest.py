@@ -11,15 +11,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.readings import Int32s, Int64s, Readings, rounds
+from dashboards.rise import WINDOW_MS, Rise, rise
+from devices.readings import SUSPECT, Int32s, Int64s, Quality, Readings, rounds
 
 NEVER: Final = np.iinfo(np.int64).min
 """``measured_at`` of a series that has no reading."""
 
 _SPACING_MS: Final = 120_000
-_SAMPLES: Final = 40  # 40 x 2 min: the last 80 minutes
-_WINDOW_MS: Final = 3_600_000
-_LEAST_SPAN_MS: Final = 240_000
+_THINNED: Final = 40  # 40 x 2 min: the last 80 minutes
+_RECENT: Final = 16
+_NOT_OF_A_LEVEL: Final = np.uint8(SUSPECT | Quality.EXERCISE)
 
 
 class LatestValues:
@@ -67,16 +68,16 @@ class LatestValues:
 
 
 class LevelHistory:
-    """A thinned ring of the last 80 minutes of each followed series, for the rise per hour.
+    """The newest readings of each followed series, and one each two minutes of its last 80.
 
-    Suspect and late readings are left out: a spike is no flood.
+    Suspect readings, drills and late ones are left out: a spike is no flood.
     """
 
     def __init__(self) -> None:
         self._slot: Int64s = np.full(0, -1, np.int64)  # by series id; -1: not followed
-        self._at: NDArray[np.int64] = np.full((0, _SAMPLES), NEVER, np.int64)
-        self._value = np.zeros((0, _SAMPLES), np.float64)
-        self._next = np.zeros(0, np.int64)  # column that is written next
+        self._recent = _Ring(_RECENT, spacing_ms=1)
+        self._thinned = _Ring(_THINNED, spacing_ms=_SPACING_MS)
+        self._count = 0
 
     def follow(self, series: Int32s) -> None:
         """Keep history of these series from now on; those followed already keep theirs."""
@@ -84,46 +85,55 @@ class LevelHistory:
             return
         self._slot = _grown(self._slot, int(series.max()) + 1, -1)
         new = np.unique(series[self._slot[series] < 0])
-        self._slot[new] = len(self._next) + np.arange(len(new))
-        self._at = np.concatenate((self._at, np.full((len(new), _SAMPLES), NEVER, np.int64)))
-        self._value = np.concatenate((self._value, np.zeros((len(new), _SAMPLES))))
-        self._next = np.concatenate((self._next, np.zeros(len(new), np.int64)))
+        self._slot[new] = self._count + np.arange(len(new))
+        self._count += len(new)
+        self._recent.grow(len(new))
+        self._thinned.grow(len(new))
 
     def take(self, readings: Readings) -> None:
-        """Remember one sample every two minutes of each followed series."""
+        """Remember the readings of the followed series that are newer than those before."""
         is_followed = readings.series < len(self._slot)
         is_followed[is_followed] = self._slot[readings.series[is_followed]] >= 0
-        wanted = readings.take(is_followed & ~readings.is_suspect)
+        wanted = readings.take(is_followed & ((readings.quality & _NOT_OF_A_LEVEL) == 0))
         for rows in rounds(wanted.series):
             slot = self._slot[wanted.series[rows]]
-            newest = self._at[slot, (self._next[slot] - 1) % _SAMPLES]
-            is_due = (newest == NEVER) | (wanted.measured_at[rows] >= newest + _SPACING_MS)
-            slot, rows_due = slot[is_due], rows[is_due]
-            column = self._next[slot] % _SAMPLES
-            self._at[slot, column] = wanted.measured_at[rows_due]
-            self._value[slot, column] = wanted.value[rows_due]
-            self._next[slot] += 1
+            for ring in (self._recent, self._thinned):
+                ring.put(slot, wanted.measured_at[rows], wanted.value[rows])
 
-    def rise_per_h(self, series: int, latest_at: int, latest_value: float) -> float | None:
-        """Slope over the hour that ends with the latest reading, unit per hour; see ``slope``."""
+    def rise(self, series: int, latest_at: int, latest_value: float) -> Rise | None:
+        """The rise at the latest reading, see ``dashboards.rise``; None if nobody can say."""
         if series >= len(self._slot) or self._slot[series] < 0:
             return None
-        slot = self._slot[series]
-        is_recent = (self._at[slot] >= latest_at - _WINDOW_MS) & (self._at[slot] < latest_at)
-        at = np.append(self._at[slot][is_recent], latest_at)
-        return slope_per_h(at, np.append(self._value[slot][is_recent], latest_value))
+        slot = int(self._slot[series])
+        at = np.concatenate((self._thinned.at[slot], self._recent.at[slot]))
+        value = np.concatenate((self._thinned.value[slot], self._recent.value[slot]))
+        is_wanted = (at >= latest_at - WINDOW_MS) & (at < latest_at)
+        at, first = np.unique(at[is_wanted], return_index=True)
+        return rise(np.append(at, latest_at), np.append(value[is_wanted][first], latest_value))
 
 
-def slope_per_h(measured_at: Int64s, value: NDArray[np.float64]) -> float | None:
-    """Least-squares slope per hour of samples at ``measured_at`` ms; order does not matter.
+class _Ring:
+    """The last ``size`` samples of each slot, at least ``spacing_ms`` apart."""
 
-    None for fewer than two samples or less than four minutes between the first and the last.
-    """
-    if len(measured_at) < 2 or measured_at.max() - measured_at.min() < _LEAST_SPAN_MS:
-        return None
-    hours = (measured_at - measured_at.min()) / 3_600_000.0
-    hours = hours - hours.mean()
-    return float((hours * (value - value.mean())).sum() / (hours * hours).sum())
+    def __init__(self, size: int, spacing_ms: int) -> None:
+        self._size, self._spacing_ms = size, spacing_ms
+        self.at: NDArray[np.int64] = np.full((0, size), NEVER, np.int64)
+        self.value = np.zeros((0, size), np.float64)
+        self._next = np.zeros(0, np.int64)  # column that is written next
+
+    def grow(self, more: int) -> None:
+        self.at = np.concatenate((self.at, np.full((more, self._size), NEVER, np.int64)))
+        self.value = np.concatenate((self.value, np.zeros((more, self._size))))
+        self._next = np.concatenate((self._next, np.zeros(more, np.int64)))
+
+    def put(self, slot: Int64s, measured_at: Int64s, value: NDArray[np.float64]) -> None:
+        newest = self.at[slot, (self._next[slot] - 1) % self._size]
+        is_due = (newest == NEVER) | (measured_at >= newest + self._spacing_ms)
+        slot = slot[is_due]
+        column = self._next[slot] % self._size
+        self.at[slot, column] = measured_at[is_due]
+        self.value[slot, column] = value[is_due]
+        self._next[slot] += 1
 
 
 def _grown(column: Int64s, size: int, fill: int) -> Int64s:

@@ -1,4 +1,4 @@
-"""Pure rules: states of stations, latest values, rise, permissions, processes, metrics, pages."""
+"""Pure rules: states of stations, latest values, permissions, processes, metrics, pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from alerts.ledger import Alarm
 from dashboards.board import Board
 from dashboards.guards import content_security_policy
-from dashboards.latest import NEVER, LatestValues, LevelHistory, slope_per_h
+from dashboards.latest import NEVER, LatestValues
 from dashboards.metrics import metrics_text
 from dashboards.permissions import Role, View, may_see_quantity, view_of
 from dashboards.processes import Status, clock, process_report
@@ -102,40 +101,6 @@ def test_latest_is_the_newest_and_of_equals_the_last(
         if latest.measured_at[s] != NEVER
     }
     assert known == expected
-
-
-@given(st.floats(-5, 5), st.integers(5, 40), st.sampled_from([30_000, 60_000, 600_000]))
-def test_rise_of_a_straight_line_is_its_slope(slope: float, samples: int, step_ms: int) -> None:
-    of = [(3, START + k * step_ms, slope * k * step_ms / 3.6e6) for k in range(samples)]
-    levels = LevelHistory()
-    levels.follow(np.asarray([3], np.int32))
-    levels.take(batch_of(of))
-    rise = levels.rise_per_h(3, of[-1][1], of[-1][2])
-    if (samples - 1) * step_ms < 240_000:
-        assert rise is None
-    else:
-        assert rise == pytest.approx(slope, abs=1e-6)
-
-
-def test_a_spike_makes_no_rise() -> None:
-    levels = LevelHistory()
-    levels.follow(np.asarray([3], np.int32))
-    at = [START + k * 120_000 for k in range(10)]
-    quality = [0] * 5 + [int(Quality.SPIKE)] + [0] * 4
-    values = [2.0] * 5 + [17.0] + [2.0] * 4
-    levels.take(readings_from_columns([3] * 10, at, at, values, quality))
-    assert levels.rise_per_h(3, at[-1], 2.0) == pytest.approx(0.0)
-
-
-def test_level_of_two_hours_ago_is_no_part_of_the_rise() -> None:
-    levels = LevelHistory()
-    levels.follow(np.asarray([3], np.int32))
-    levels.take(batch_of([(3, START, 100.0)]))
-    assert levels.rise_per_h(3, START + 7_200_000, 2.0) is None
-
-
-def test_slope_needs_two_samples() -> None:
-    assert slope_per_h(np.asarray([START]), np.asarray([1.0])) is None
 
 
 @pytest.mark.parametrize("role", [Role.DISASTER, Role.PUBLIC, Role.AGRICULTURE])

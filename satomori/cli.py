@@ -259,6 +259,8 @@ def doctor(config: Config = None, json_output: Json = False) -> None:
 
 def main() -> None:
     """Entry point; errors of ours are one sentence, not a traceback."""
+    from sqlalchemy.exc import ArgumentError, OperationalError
+
     from alerts.rules import RuleError
 
     os.umask(0o077)  # what is kept tells about people; folders that were there keep their modes
@@ -266,6 +268,9 @@ def main() -> None:
         app()
     except (SettingsError, RuleError) as error:
         sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    except (ArgumentError, OperationalError) as error:
+        sys.stderr.write(f"database.url: {str(error).splitlines()[0]}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

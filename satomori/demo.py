@@ -23,9 +23,10 @@ from satomori.broker import find_mosquitto
 from satomori.clock import now_ms
 from satomori.influx_child import find_influxd, influx_child
 from satomori.installation import SIMULATOR, Installation
+from satomori.ports import free_port
 from satomori.settings import Settings, SettingsError, load_settings
 from satomori.supervise import Child
-from satomori.system import Extras, free_port, run_system
+from satomori.system import Extras, run_system
 
 log = structlog.get_logger()
 

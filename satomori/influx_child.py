@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from satomori.ports import free_port
 from satomori.supervise import Child
-from satomori.system import free_port
 
 _CONFIG = """\
 reporting-disabled = true

@@ -17,7 +17,7 @@ from devices.database import open_database
 from devices.registry import Registry
 from satomori import migrations
 from satomori.broker import Account, intake_account, simulator_account, write_access_files
-from satomori.settings import Settings, read_secret
+from satomori.settings import Settings, SettingsError, read_secret
 
 SIMULATOR = "demo-simulator"
 """Broker account of a simulated fleet."""
@@ -36,10 +36,16 @@ class Installation:
         self.alerts = self.var / "alerts"
 
     def prepare(self, now: int) -> None:
-        """Make folders, secrets and tables, and the first rule set where there is none yet."""
-        self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.run, self.broker, self.journal, self.store, self.alerts):
-            folder.mkdir(exist_ok=True, mode=0o700)
+        """Make folders, secrets and tables, and the first rule set where there is none yet.
+
+        Raises SettingsError where a path of the settings cannot be used.
+        """
+        try:
+            self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.run, self.broker, self.journal, self.store, self.alerts):
+                folder.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SettingsError(f"paths.var = {str(self.var)!r}: {error.strerror}") from None
         self._make_secret(self.intake_password_file)
         self._make_secret(self.webhook_secret_file)
         self._make_secret(self.client_secret_file)
@@ -104,7 +110,10 @@ class Installation:
         """Write a new secret to ``file`` (mode 0600) where there is none."""
         if file.exists():
             return
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise SettingsError(f"{file}: {error.strerror}") from None
         with os.fdopen(handle, "w") as out:
             out.write(secrets.token_hex(32))
 
@@ -112,6 +121,13 @@ class Installation:
         database = self.open_database()
         if stored_rules(database) is None:
             given = self.settings.alerts.rules_file
-            text = Path(given).read_text(encoding="utf-8") if given else default_rules_text()
+            text = _rules_text(Path(given)) if given else default_rules_text()
             save_rules(database, load_rules(text), by="installation", now=now)
         database.dispose()
+
+
+def _rules_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"alerts.rules_file = {str(file)!r}: {error}") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +25,7 @@ from satomori.broker import (
 )
 from satomori.clock import now_ms
 from satomori.installation import Installation
+from satomori.ports import until_free
 from satomori.processes import PROCESSES
 from satomori.settings import Settings, SettingsError
 from satomori.supervise import Child, Supervisor
@@ -59,6 +59,7 @@ async def run_system(
     Raises SettingsError when the system cannot be started as it is set up.
     """
     extras = extras or Extras()
+    await _until_ports_are_free(settings)
     place = Installation(settings)
     place.prepare(now_ms())
     settings_file = _hand_down(settings, place)
@@ -86,23 +87,17 @@ async def run_system(
         status.remove()
 
 
+async def _until_ports_are_free(settings: Settings) -> None:
+    """Before anything is touched: another system may run here, on the same files."""
+    if settings.broker.mode == "child":
+        await until_free("broker.port", settings.broker.host, settings.broker.port)
+    await until_free("web.port", settings.web.host, settings.web.port)
+
+
 def process_child(name: str, settings_file: Path) -> Child:
     """One of our own processes as a supervised child."""
     command = (sys.executable, "-m", "satomori", "process", name, "--settings", str(settings_file))
     return Child(name, command)
-
-
-def free_port(wanted: int, host: str = "127.0.0.1") -> int:
-    """``wanted``, or the next port above it on which nobody listens; 0 asks for any."""
-    for port in range(wanted, wanted + 50) if wanted else (0,):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise SettingsError(f"no free port from {wanted} to {wanted + 49} on {host}")
 
 
 class SystemStatus:
@@ -221,13 +216,21 @@ async def _announce(
     supervisor: Supervisor,
     on_ready: Callable[[Settings], Awaitable[None] | None] | None,
 ) -> None:
-    await until_ready(settings)
+    await _until_ready_however_long(settings)
     for child in extras.last:
         await supervisor.start(child)
     if on_ready is not None:
         said = on_ready(settings)
         if said is not None:
             await said
+
+
+async def _until_ready_however_long(settings: Settings) -> None:
+    while True:
+        try:
+            return await until_ready(settings)
+        except TimeoutError as error:
+            log.error("system.start.not_ready", reasons=str(error))
 
 
 async def until_ready(settings: Settings, deadline_s: float = START_DEADLINE_S) -> None:

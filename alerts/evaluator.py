@@ -55,8 +55,10 @@ class Fresh:
 class SeriesMemory:
     """The newest reading of every series, indexed by series id (``limit`` of them).
 
-    ``measured_at`` and ``received_at`` int64 ms UTC, -1 before the first reading. ``value`` is the
-    last plausible one: row 0 of real readings, row 1 of drills; NaN before the first.
+    ``measured_at`` and ``received_at`` int64 ms UTC, -1 before the first reading. A time ahead of
+    our clock counts as received_at: one such reading would make all that follow late, and rules
+    blind, until our clock has come as far. ``value`` is the last plausible one: row 0 of real
+    readings, row 1 of drills; NaN before the first.
     """
 
     measured_at: Int64s
@@ -84,7 +86,7 @@ class SeriesMemory:
     def take_in(self, fresh: Fresh) -> None:
         """Remember these readings."""
         readings = fresh.readings
-        self.measured_at[readings.series] = readings.measured_at
+        self.measured_at[readings.series] = np.minimum(readings.measured_at, readings.received_at)
         self.received_at[readings.series] = readings.received_at
         if not (fresh.has_suspect or fresh.has_drill):
             self.value[0, readings.series] = readings.value
@@ -112,6 +114,7 @@ class OpenAlarm:
     changed_at: int
     is_verified: bool
     is_exercise: bool
+    peak_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,9 @@ class Evaluator(Protocol):
 
     def open_ids(self) -> Mapping[tuple[int, bool], str]:
         """(series or device, is it a drill) → id of the open alarm."""
+
+    def take_peaks(self) -> Mapping[str, float]:
+        """Alarm id → highest plausible value, of the alarms where it rose since the last call."""
 
     def adopt(self, alarm: OpenAlarm, /) -> bool:
         """Stand as the ledger says; False if there is no such place or stage any more."""

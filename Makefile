@@ -38,7 +38,7 @@ web-check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/satomori bench ingest --json
 
-# Known vulnerabilities of what the locks pin; asks pypi.org.
+# Known vulnerabilities of what the locks pin; needs the network.
 audit: $(VENV)/.installed-dev
 	$(BIN)/pip-audit -r requirements.lock
 	$(BIN)/pip-audit -r requirements-dev.lock

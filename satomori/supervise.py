@@ -93,9 +93,22 @@ class Supervisor:
             if time.monotonic() - started > HEALTHY_AFTER_S:
                 backoff_s = FIRST_BACKOFF_S
             log.error("supervise.child.ended", child=child.name, code=code, again_in_s=backoff_s)
+            process, backoff_s = await self._start_again(child, backoff_s)
+
+    async def _start_again(
+        self, child: Child, backoff_s: float
+    ) -> tuple[asyncio.subprocess.Process, float]:
+        """Pause and start, as often as it takes; returns the next pause, too."""
+        while True:
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
-            process = await self._spawn(child)
+            try:
+                return await self._spawn(child), backoff_s
+            except OSError as error:  # no memory, no process ids, a program under upgrade
+                log.error(
+                    "supervise.child.not_started",
+                    child=child.name, error=str(error), again_in_s=backoff_s,
+                )  # fmt: skip
 
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
         is_piped = child.on_line is not None

@@ -108,6 +108,7 @@ class SystemStatus:
         self._say_again_at: dict[str, float] = {}
         self._pids: dict[str, int | None] = {}
         self._broker_log = BrokerLog()
+        self._is_unwritten = False
         self._write()
 
     def child_changed(self, name: str, pid: int | None) -> None:
@@ -138,8 +139,15 @@ class SystemStatus:
             "broker_log": {"counts": dict(self._broker_log.counts), "last": self._broker_log.last},
         }
         temporary = self._file.with_suffix(".new")
-        temporary.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(self._file)
+        try:
+            temporary.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+            temporary.replace(self._file)
+        except OSError as error:  # a full disk: no child may stay down for a status
+            if not self._is_unwritten:
+                log.error("system.status.not_written", path=str(self._file), error=str(error))
+            self._is_unwritten = True
+        else:
+            self._is_unwritten = False
 
 
 def _broker_child(

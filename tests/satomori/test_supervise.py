@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from satomori.supervise import Child, Supervisor
+from satomori.system import SystemStatus
 from tests.servers.satomori_system import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,38 @@ async def test_a_child_that_keeps_failing_is_started_ever_more_rarely(supervisor
     assert {e["code"] for e in logs} == {3}
 
 
+async def test_a_child_that_cannot_be_started_again_at_once_is_tried_again(
+    supervisor: Watched, tmp_path: Path
+) -> None:
+    """No memory, no process ids, a program under upgrade: it returns when it can."""
+    program = tmp_path / "program"
+    program.symlink_to(sys.executable)
+    await supervisor.start(Child("one", (str(program), "-c", FOR_EVER)))
+    first = supervisor.pid("one")
+    assert first
+    program.unlink()
+    with capture_logs() as logs:
+        os.kill(first, signal.SIGKILL)
+        await _until(lambda: any("start" in e["event"] for e in logs), "said")
+        program.symlink_to(sys.executable)
+        await _until(lambda: supervisor.pid("one") not in (first, None), "started again")
+
+
+async def test_a_full_disk_keeps_no_child_down(tmp_path: Path) -> None:
+    """The status file cannot be written: that is said once, and the child returns all the same."""
+    file = tmp_path / "system.json"
+    supervisor = Supervisor(SystemStatus(file).child_changed)
+    file.with_suffix(".new").mkdir()
+    with capture_logs() as logs:
+        await supervisor.start(_child("one", FOR_EVER))
+        first = supervisor.pid("one")
+        assert first
+        os.kill(first, signal.SIGKILL)
+        await _until(lambda: supervisor.pid("one") not in (first, None), "started again")
+    await supervisor.stop()
+    assert [e["event"] for e in logs].count("system.status.not_written") == 1
+
+
 async def test_a_child_that_is_not_to_be_restarted_ends_for_good(supervisor: Watched) -> None:
     await supervisor.start(_child("once", "pass", is_restarted=False))
     async with asyncio.timeout(10):
@@ -185,6 +218,7 @@ def test_children_die_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     code = f"""
 import asyncio, sys
 from satomori.supervise import Child, Supervisor
+from satomori.system import SystemStatus
 async def main():
     supervisor = Supervisor(lambda _name, pid: print(pid, flush=True))
     for name in ("one", "two"):

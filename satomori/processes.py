@@ -37,6 +37,7 @@ from ingest.stores.series_store import SeriesStore
 from satomori.clock import now_ms
 from satomori.installation import Installation
 from satomori.settings import Settings, read_secret
+from satomori.steady_reader import SteadyReader
 
 log = structlog.get_logger()
 
@@ -74,7 +75,9 @@ async def run_alerts(settings: Settings) -> None:
     service = AlertService(
         database=database,
         registry=Registry(database),
-        readers=_followers(place, "alerts"),
+        readers={
+            lane: SteadyReader(follower) for lane, follower in _followers(place, "alerts").items()
+        },
         state_dir=place.alerts,
         channels=_channels(settings, place),
         now=now_ms,

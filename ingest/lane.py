@@ -119,13 +119,13 @@ class LaneState:
         if not fresh.topics:
             return []
         decoded = self._decoder.decode(fresh.topics, fresh.payloads, fresh.received_at)
-        frames = self._give_series(decoded)
+        frames: list[Frame] = [*self._follow_numbers(fresh, decoded, tally)]
+        frames += self._give_series(decoded)
         readings = self.checker.check(self._decoder.readings(decoded))
         if len(decoded.message):
             frames.append(ReadingsFrame(readings, _receipts(fresh, hashes, decoded)))
         frames += _statuses(fresh, hashes, decoded)
         frames += _rejections(fresh, hashes, decoded)
-        frames += self._follow_numbers(fresh, decoded, tally)
         _count(readings, fresh, decoded, tally)
         return frames
 
@@ -184,6 +184,11 @@ class LaneState:
     def _follow_numbers(
         self, arrival: Arrival, decoded: Decoded, tally: Tally
     ) -> list[SequenceGapFrame]:
+        """Gaps that opened or closed; they are journaled before the readings that show them.
+
+        A death in the middle of the write keeps the first frames of a batch. A gap said twice is
+        one gap; one whose readings alone were kept would never be said.
+        """
         rows = np.flatnonzero(decoded.sequence != NOT_GIVEN)
         if not len(rows):
             return []

@@ -16,12 +16,12 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from devices.frames import Position
+from devices.frames import Entry, Position
 from ingest.check import CheckState
 from ingest.journal_follower import JournalFollower, PositionLost
 from ingest.lane import LaneState
 from ingest.receipts import BookState
-from ingest.segments import sync_directory
+from ingest.segments import JournalDamaged, sync_directory
 from ingest.sequence import Numbering
 
 log = structlog.get_logger()
@@ -82,21 +82,32 @@ def restore(state: LaneState, directory: Path, follower: JournalFollower) -> Pos
     """Bring a new state up to the end of the journal: snapshot, then the frames after it.
 
     Returns the newest position. Without a usable snapshot all that the journal keeps is read.
+    What is damaged is said and left out: no reading waits for a frame that cannot be had again.
     """
     position = _load(state, directory)
     follower.retain(position)
     while True:
         try:
-            entries = follower.read(position)
-        except PositionLost as lost:
-            log.warning("ingest.state.rebuilt", reason=str(lost))
-            position = None
-            entries = follower.read(None)
+            entries = _read(follower, position)
+        except JournalDamaged as damaged:
+            log.error("ingest.state.frames_left_out", reason=str(damaged))
+            if damaged.resume_after is None:
+                return position
+            position = damaged.resume_after
+            continue
         if not entries:
             return position
         for entry in entries:
             state.absorb(entry.frame)
         position = entries[-1].position
+
+
+def _read(follower: JournalFollower, after: Position | None) -> list[Entry]:
+    try:
+        return follower.read(after)
+    except PositionLost as lost:
+        log.warning("ingest.state.rebuilt", reason=str(lost))
+        return follower.read(None)
 
 
 def _load(state: LaneState, directory: Path) -> Position | None:

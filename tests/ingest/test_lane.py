@@ -19,6 +19,7 @@ from devices.frames import (
     Position,
     ReadingsFrame,
     RejectedFrame,
+    SequenceGapFrame,
     SeriesFrame,
     StatusFrame,
 )
@@ -85,6 +86,24 @@ bodies = st.one_of(
     st.binary(max_size=60),
     st.one_of(elements, st.lists(elements, max_size=3), scalars).map(json.dumps).map(str.encode),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", range(4))
+def test_a_gap_is_shown_even_if_the_death_tore_its_batch(
+    registry: Registry, snapshot: RegistrySnapshot, kept: int
+) -> None:
+    """Killed in the middle of the write, the first ``kept`` frames stand; the rest comes again."""
+    messages = [(up("gauge-1"), payload(1.0, NOW + n, n)) for n in (1, 5)]
+    state = LaneState(snapshot, registry.add_series)
+    journaled = take_in(state, messages)[:kept]
+    after = LaneState(snapshot, registry.add_series)
+    for frame in journaled:
+        after.absorb(frame)
+    journaled += take_in(after, messages, redelivered=(0, 1))
+    gaps = of(journaled, SequenceGapFrame)
+    assert {(gap.first, gap.last) for gap in gaps} == {(2, 4)}
+    values = [v for frame in of(journaled, ReadingsFrame) for v in frame.readings.value.tolist()]
+    assert values == [1.0, 1.0]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -233,6 +252,21 @@ class TestSnapshot:
                 path.write_bytes(b"")
         restored = self._restored(registry, journal, follower)
         assert restored == encode_snapshot(lived, journal.position)
+
+    def test_a_rotten_frame_is_left_out_and_the_start_goes_on(
+        self,
+        registry: Registry,
+        journal: JournalWriter,
+        follower: JournalFollower,
+        lived: LaneState,
+    ) -> None:
+        """Without a snapshot every frame is read; one rotten byte must not keep intake down."""
+        (journal.directory / FILE_NAME).unlink()
+        [segment] = journal.directory.glob("*.seg")
+        content = segment.read_bytes()
+        at = len(content) // 2
+        segment.write_bytes(content[:at] + bytes((content[at] ^ 0x41,)) + content[at + 1 :])
+        self._restored(registry, journal, follower)
 
     def test_a_snapshot_of_another_journal_is_no_obstacle(
         self,

@@ -156,11 +156,21 @@ class Intake:
             for runner in self._lanes.values():
                 runner.tick(at)
                 runner.measure()
-            if self._status_path is not None:
-                fields = self._status.fields(at, (c.link for c in self._consumers))
-                await asyncio.to_thread(write_status, self._status_path, fields)
+            await self._write_status(at)
             due = max(due + EVERY_S, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    async def _write_status(self, at: int) -> None:
+        """A status that cannot be written (a full disk) holds up no reading."""
+        if self._status_path is None:
+            return
+        fields = self._status.fields(at, (c.link for c in self._consumers))
+        try:
+            await asyncio.to_thread(write_status, self._status_path, fields)
+        except OSError as error:
+            self._note_outage("write_status", error)
+        else:
+            self._outages.pop("write_status", None)
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step that needs database or disk; an outage is logged once and passes."""
@@ -169,13 +179,16 @@ class Intake:
             try:
                 await step()
             except (SQLAlchemyError, OSError) as error:
-                text = str(error).splitlines()[0]
-                if self._outages.get(name) != text:
-                    self._outages[name] = text
-                    log.warning("ingest.intake.outage", step=name, error=text)
+                self._note_outage(name, error)
             else:
                 self._outages.pop(name, None)
             await asyncio.sleep(seconds)
+
+    def _note_outage(self, step: str, error: Exception) -> None:
+        text = str(error).partition("\n")[0]
+        if self._outages.get(step) != text:
+            self._outages[step] = text
+            log.warning("ingest.intake.outage", step=step, error=text)
 
     async def _follow_registry(self) -> None:
         if await asyncio.to_thread(self._registry.revision) == self._status.revision:
@@ -186,17 +199,17 @@ class Intake:
             runner.switch(snapshot)
 
     async def _take_resubmitted(self) -> None:
+        """Each lane takes its rows; what a lane has journaled says nothing of the other's."""
         database = self._registry.database
         noted = await asyncio.to_thread(resubmission.last_done, database)
-        done = max(noted, *(runner.resubmitted for runner in self._lanes.values()))
-        rows = await asyncio.to_thread(resubmission.waiting, database, done)
+        rows = await asyncio.to_thread(resubmission.waiting, database, noted)
         for runner in self._lanes.values():
-            own = [row.as_arrival() for row in rows if lane_of(row.topic) is runner.lane]
+            done = runner.resubmitted
+            own = [row for row in rows if row.id > done and lane_of(row.topic) is runner.lane]
             if own:
-                await runner.resubmit(own)
-        newest = rows[-1].id if rows else done
-        if newest > noted:
-            await asyncio.to_thread(resubmission.note_done, database, newest)
+                await runner.resubmit([row.as_arrival() for row in own])
+        if rows:
+            await asyncio.to_thread(resubmission.note_done, database, rows[-1].id)
 
     async def _expire(self) -> None:
         for journal in self._journals.values():

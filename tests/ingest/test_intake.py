@@ -275,6 +275,50 @@ async def test_resubmitted_messages_are_taken_in_once_with_their_own_time(
     assert frame.readings.measured_at.tolist() == [rejected.received_at]
 
 
+async def test_a_resubmission_of_one_lane_never_passes_over_one_of_the_other(
+    town: Town, publisher: Publisher
+) -> None:
+    """Killed after the urgent lane has journaled row 2, before routine has journaled row 1."""
+    rows = [
+        {"topic": up("meter-1", "water-meter"), "payload": b'{"v":{"water.total":7}}'},
+        {"topic": up("gauge-1"), "payload": payload(1.5)},
+    ]
+    common = {"quarantine": 1, "created_at": NOW, "received_at": NOW}
+    await until(lambda: bool(of(town.frames(Lane.ROUTINE), TickFrame)), "the routine lane")
+    town.free_bytes = 0  # holds the routine lane up
+    with writing(town.database) as connection:
+        connection.execute(insert(resubmission), [row | common for row in rows])
+    await until(lambda: town.values(Lane.URGENT) == [1.5], "the urgent row")
+    await town.stop()
+    town.free_bytes = 1 << 40
+    await town.start()
+    await until(lambda: town.values(Lane.ROUTINE) == [7.0], "the routine row")
+    await until(lambda: _lane(town)["messages"] == 0, "the urgent row is not taken in again")
+    assert town.values(Lane.URGENT) == [1.5]
+
+
+async def test_a_status_file_that_cannot_be_written_stops_nothing(
+    town: Town, publisher: Publisher
+) -> None:
+    """A full disk of the status file: readings and ticks go on, and so does the file in the end."""
+    draft = town.status_path.with_suffix(".tmp")
+
+    def is_in_the_way() -> bool:
+        try:
+            draft.mkdir()
+        except FileExistsError:
+            return draft.is_dir()
+        return True
+
+    await until(is_in_the_way, "the draft is a directory")
+    before = len(of(town.frames(Lane.URGENT), TickFrame))
+    await until(lambda: len(of(town.frames(Lane.URGENT), TickFrame)) >= before + 3, "ticks")
+    publisher.publish(up("gauge-1"), payload(1.0))
+    await until(lambda: town.values(Lane.URGENT) == [1.0], "the level")
+    draft.rmdir()
+    await until(lambda: _lane(town)["messages"] == 1, "the status")
+
+
 async def test_a_full_disk_stops_the_routine_lane_only_until_there_is_room_again(
     town: Town, publisher: Publisher
 ) -> None:

@@ -10,7 +10,7 @@ as heard and is otherwise passed over, see ``Engine._pass_over_late``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -51,6 +51,7 @@ class Engine:
         self._listening = Listening()
         self._memory = SeriesMemory.of(0)
         self._evaluators: dict[str, Evaluator] = {}
+        self._peaks: dict[str, float] = {}  # alarm id → highest value that is still to be told
         self.switch(rules, registry, at=0)
 
     def run(self, frames: Iterable[Frame]) -> list[Transition]:
@@ -79,6 +80,7 @@ class Engine:
         world = _world(self.lane, registry, len(self._memory.measured_at))
         self._memory = self._memory.grow(world.limit)
         self._listening.know(*_who(world))
+        self._gather_peaks()
         old, self._evaluators = self._evaluators, {}
         found: list[Finding] = []
         for rule in rules.rules:
@@ -89,7 +91,7 @@ class Engine:
                 del old[rule.name]
             self._evaluators[rule.name] = fresh
         for gone in old.values():
-            found += gone.withdraw_all(at)
+            found += gone.withdraw_all(at)  # its peaks were gathered above
         return _in_order([found])
 
     def knows(self, frame: SeriesFrame) -> bool:
@@ -108,6 +110,15 @@ class Engine:
             for name, evaluator in self._evaluators.items()
             for key, alarm in evaluator.open_ids().items()
         }
+
+    def take_peaks(self, alarms: Collection[str] | None = None) -> dict[str, float]:
+        """Alarm id → highest plausible value while it is open, where it rose since it was taken.
+
+        Of the given alarms only; of all if None.
+        """
+        self._gather_peaks()
+        wanted = list(self._peaks) if alarms is None else self._peaks.keys() & set(alarms)
+        return {alarm: self._peaks.pop(alarm) for alarm in wanted}
 
     def reconcile(self, alarms: Sequence[OpenAlarm]) -> list[OpenAlarm]:
         """Stand as the ledger says about this lane's open alarms; returns those without a place.
@@ -186,6 +197,10 @@ class Engine:
         readings of the horizon in again, and tell the difference (historic, withdrawn).
         """
         self.late += len(readings)
+
+    def _gather_peaks(self) -> None:
+        for evaluator in self._evaluators.values():
+            self._peaks |= evaluator.take_peaks()
 
     def _named(self) -> Iterator[tuple[str, Evaluator]]:
         return iter(self._evaluators.items())

@@ -114,6 +114,7 @@ class OpenAlarm:
     changed_at: int
     is_verified: bool
     is_exercise: bool
+    peak_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,9 @@ class Evaluator(Protocol):
 
     def open_ids(self) -> Mapping[tuple[int, bool], str]:
         """(series or device, is it a drill) → id of the open alarm."""
+
+    def take_peaks(self) -> Mapping[str, float]:
+        """Alarm id → highest plausible value, of the alarms where it rose since the last call."""
 
     def adopt(self, alarm: OpenAlarm, /) -> bool:
         """Stand as the ledger says; False if there is no such place or stage any more."""

@@ -186,6 +186,7 @@ def _open(alarm: Alarm) -> OpenAlarm:
         alarm.changed_at,
         alarm.is_verified,
         alarm.is_exercise,
+        alarm.peak_value,
     )
 
 

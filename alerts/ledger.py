@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
 
-from alerts.lifecycle import Event, State, after, event_of
+from alerts.alarm_rows import apply_transitions, raise_peaks
+from alerts.lifecycle import Event, State, after
 from alerts.tables import (
     alarm,
     alert_inbox,
@@ -186,8 +188,12 @@ class Ledger:
         drafts: Sequence[DeliveryDraft],
         positions: Mapping[str, Position],
         now: int,
+        peaks: Mapping[str, float] = MappingProxyType({}),
     ) -> int:
         """Commit what came out of the engine and how far it has read; returns the alarm revision.
+
+        ``peaks`` are alarm ids → highest values; one that is not above what is known changes
+        nothing.
 
         A transition whose id is already there is passed over together with its deliveries: it was
         committed before a crash. When this returns, all of it is durable or (on an exception) none.
@@ -196,11 +202,12 @@ class Ledger:
             known = _known_ids(connection, transitions)
             fresh = [t for t in transitions if t.id not in known]
             before = _newest_revision(connection)
-            _apply(connection, list(enumerate(fresh, before + 1)))
+            apply_transitions(connection, list(enumerate(fresh, before + 1)))
+            revision = raise_peaks(connection, peaks, before + len(fresh))
             _insert_all(connection, fresh, now)
             _queue(connection, [d for d in drafts if d.transition not in known], now)
             _move(connection, positions)
-        return before + len(fresh)
+        return revision
 
     def positions(self) -> dict[str, Position]:
         """Every committed position by its name (a lane, or ``inbox``)."""
@@ -239,74 +246,6 @@ def _known_ids(connection: Connection, transitions: Sequence[Transition]) -> set
         ids = [t.id for t in transitions[start : start + 500]]
         known.update(connection.scalars(select(transition.c.id).where(transition.c.id.in_(ids))))
     return known
-
-
-def _apply(connection: Connection, steps: Sequence[tuple[int, Transition]]) -> None:
-    """Open what opens, all at once, then let the rest follow in order."""
-    opened = [_opened(one, revision) for revision, one in steps if one.is_opening]
-    if opened:
-        connection.execute(insert(alarm), opened)
-    for revision, one in steps:
-        if not one.is_opening:
-            _change(connection, one, revision)
-
-
-def _change(connection: Connection, one: Transition, revision: int) -> None:
-    event = event_of(one)
-    values: dict[str, object] = {
-        "revision": revision,
-        "state": after(State.ACTIVE, event),
-        "changed_at": one.measured_at,
-        "value": one.value,
-    }
-    if one.is_clearing:
-        values["cleared_at"] = one.measured_at
-    else:
-        values |= {"level": one.to_level, "stage": one.to_stage, "is_verified": one.is_verified}
-    connection.execute(
-        update(alarm).where(alarm.c.id == one.alarm, alarm.c.state == State.ACTIVE).values(values)
-    )
-    if not one.is_clearing:
-        _raise_peak(connection, one)
-
-
-def _opened(one: Transition, revision: int) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "revision": revision,
-        "rule": one.rule,
-        "rule_kind": one.rule_kind,
-        "device": one.device,
-        "series": one.series,
-        "state": after(None, Event.OPENED),
-        "level": one.to_level,
-        "stage": one.to_stage,
-        "value": one.value,
-        "peak_level": one.to_level,
-        "peak_value": one.value,
-        "opened_at": one.measured_at,
-        "changed_at": one.measured_at,
-        "is_verified": one.is_verified,
-        "is_historic": one.is_historic,
-        "is_exercise": one.is_exercise,
-    }
-
-
-def _raise_peak(connection: Connection, one: Transition) -> None:
-    connection.execute(
-        update(alarm)
-        .where(alarm.c.id == one.alarm, alarm.c.peak_level < one.to_level)
-        .values(peak_level=one.to_level)
-    )
-    if one.value is not None:
-        connection.execute(
-            update(alarm)
-            .where(
-                alarm.c.id == one.alarm,
-                or_(alarm.c.peak_value.is_(None), alarm.c.peak_value < one.value),
-            )
-            .values(peak_value=one.value)
-        )
 
 
 _TRANSITION_COLUMNS = tuple(

@@ -11,7 +11,7 @@ is discarded, for it is in the ledger already.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -40,6 +40,7 @@ log = structlog.get_logger()
 URGENT_BYTES: Final = 4 << 20
 ROUTINE_BYTES: Final = 256 << 10  # what urgent may have to wait for
 COMMIT_POSITION_MS: Final = 1_000
+PEAKS_MS: Final = 1_000  # a peak is told at a transition of its alarm, else so often at most
 SNAPSHOT_MS: Final = 10_000
 STATUS_MS: Final = 1_000
 LOOK_S: Final = 0.2
@@ -77,7 +78,7 @@ class AlertService:
         self._known = RegistrySnapshot(0, {}, {}, {}, {})
         self._lock = Lock()
         self._has_queued = False
-        self._committed_at = self._snapshot_at = self._status_at = 0
+        self._committed_at = self._peaks_at = self._snapshot_at = self._status_at = 0
         self._courier = Courier(
             self._outbox, channels, now=now, registry=lambda: self._known, public_url=public_url
         )
@@ -137,7 +138,7 @@ class AlertService:
     def _stop(self) -> None:
         with self._lock:
             now = self._now()
-            self._ledger.commit([], [], self._positions(), now)
+            self._write([], [], now, self._peaks())
             self._save_if_caught_up(now)
 
     # ── steps ───────────────────────────────────────────────────────────────────────────────
@@ -162,12 +163,30 @@ class AlertService:
         if not transitions and now - self._committed_at < COMMIT_POSITION_MS:
             return
         drafts = self._drafts(transitions) if transitions else []
-        self._ledger.commit(transitions, drafts, self._positions(), now)
-        self._committed_at = now
+        is_due = now - self._peaks_at >= PEAKS_MS
+        peaks = self._peaks(None if is_due else {t.alarm for t in transitions})
+        self._peaks_at = now if is_due else self._peaks_at
+        self._write(transitions, drafts, now, peaks)
         if transitions:
             failpoint("alarms.committed")
             self._has_queued |= bool(drafts)
+        if transitions or peaks:
             self._wake()
+
+    def _write(
+        self,
+        transitions: list[Transition],
+        drafts: list[DeliveryDraft],
+        now: int,
+        peaks: Mapping[str, float],
+    ) -> None:
+        self._ledger.commit(transitions, drafts, self._positions(), now, peaks)
+        self._committed_at = now
+
+    def _peaks(self, alarms: Collection[str] | None = None) -> dict[str, float]:
+        """Highest values that the ledger does not have yet, of these alarms or of all."""
+        lanes = [follower.engine.take_peaks(alarms) for follower in self._lanes.values()]
+        return {alarm: peak for peaks in lanes for alarm, peak in peaks.items()}
 
     def _drafts(self, transitions: list[Transition]) -> list[DeliveryDraft]:
         routes = self._lanes[Lane.URGENT].engine.rules.routes
@@ -194,8 +213,7 @@ class AlertService:
     def _snapshot_if_due(self) -> None:
         now = self._now()
         if now - self._snapshot_at >= SNAPSHOT_MS:
-            self._ledger.commit([], [], self._positions(), now)  # never behind the snapshot
-            self._committed_at = now
+            self._write([], [], now, self._peaks())  # never behind the snapshot
             self._save_if_caught_up(now)
 
     def _save_if_caught_up(self, now: int) -> None:

@@ -86,6 +86,10 @@ class Silence:
         """(device, False) → id of the open alarm: there are no drills of silence."""
         return self._scribe.open
 
+    def take_peaks(self) -> dict[str, float]:
+        """Silence has no values."""
+        return {}
+
     def adopt(self, alarm: OpenAlarm, /) -> bool:
         """Stand as the ledger says; False if there is no such device or stage any more."""
         slot = self._slot_of.get(alarm.device)

@@ -23,7 +23,7 @@ from devices.frames import Lane, Position
 
 log = structlog.get_logger()
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

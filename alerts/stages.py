@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, OpenAlarm, SeriesMemory, World
 from alerts.ladder import NEVER, LadderShape, Standing, settle, step_plausible, step_suspect
 from alerts.listening import Listening
+from alerts.peaks import NOTHING, Peaks
 from alerts.rules import EventRule, StagesRule
 from alerts.scribe import Place, Scribe, Shown, When
 from alerts.standings import Standings, renumber
@@ -55,6 +56,8 @@ class Stages:
         rungs = len(self._scribe.stages)
         self._table = Standings(thresholds.reshape(len(covered), rungs), self._shape)
         self._slot_of = _slots(self._series, world.limit)
+        self._peaks = Peaks(2 * self._table.count)
+        self._last_peaks: dict[str, float] = {}  # of alarms that have ended
 
     # ── readings ────────────────────────────────────────────────────────────────────────────
 
@@ -67,6 +70,10 @@ class Stages:
         found: list[Finding] = []
         for i in mine[~self._is_calm(fresh, mine, slots[mine])].tolist():
             found += self._step(int(slots[i]), _cause(fresh, i), memory)
+        if self._scribe.open:
+            sound = mine[~fresh.is_suspect[mine]] if fresh.has_suspect else mine
+            at = slots[sound] + self._table.count * fresh.is_drill[sound]
+            self._peaks.take_in(at, fresh.readings.value[sound])
         return found
 
     def _is_calm(self, fresh: Fresh, mine: Indices, slots: Int32s) -> NDArray[np.bool_]:
@@ -136,7 +143,17 @@ class Stages:
         transition = self._scribe.write(
             self._place(slot), Shown(*before), Shown(*after), kept, when
         )
+        if transition.is_clearing:
+            self._end_peak(slot, transition.alarm)
+        elif transition.is_opening:
+            is_peak = transition.is_verified and kept is not None
+            self._peaks.open(slot, value if is_peak else NOTHING)
         return Finding(cause.row, transition)
+
+    def _end_peak(self, slot: int, alarm: str) -> None:
+        peak = self._peaks.close(slot)
+        if peak is not None:
+            self._last_peaks[alarm] = peak
 
     def _when(self, slot: int, at: int, received_at: int) -> When:
         """Event times of a place only rise, so that no two of its transitions have the same id."""
@@ -190,6 +207,8 @@ class Stages:
             self._table.keep(slot, standing)
             if key in previous._scribe.open:
                 self._scribe.open[key] = previous._scribe.open[key]
+                self._peaks.open(slot, float(previous._peaks.value[old_slot]))
+        self._last_peaks |= previous._last_peaks
         return found
 
     def withdraw_all(self, at: int, /) -> Sequence[Finding]:
@@ -199,6 +218,15 @@ class Stages:
     def open_ids(self) -> Mapping[tuple[int, bool], str]:
         """(series, is it a drill) → id of the open alarm."""
         return self._scribe.open
+
+    def take_peaks(self) -> dict[str, float]:
+        """Alarm id → highest plausible value, of the alarms where it rose since the last call."""
+        peaks, self._last_peaks = self._last_peaks, {}
+        for slot, peak in self._peaks.take_risen().items():
+            is_drill = slot >= self._table.count
+            key = (int(self._series[slot % self._table.count]), bool(is_drill))
+            peaks[self._scribe.open[key]] = peak
+        return peaks
 
     def adopt(self, alarm: OpenAlarm, /) -> bool:
         """Stand as the ledger says; False if there is no such place or stage any more."""
@@ -213,6 +241,7 @@ class Stages:
             standing.doubt_raw = standing.doubt = stage
         self._table.changed_at[slot] = alarm.changed_at
         self._scribe.open[alarm.series, alarm.is_exercise] = alarm.id
+        self._peaks.open(slot, NOTHING if alarm.peak_value is None else alarm.peak_value)
         self._table.keep(slot, standing)
         return True
 
@@ -222,6 +251,7 @@ class Stages:
         slot = self._slot(*key)
         if slot is not None:
             self._table.keep(slot, self._table.normal())
+            self._peaks.close(slot)
 
     def state(self) -> Arrays:
         """All state: places and thresholds whole, standings only where they are not normal."""
@@ -229,6 +259,7 @@ class Stages:
             "series": self._series,
             "device": self._device,
             "limit": np.array(len(self._slot_of)),
+            "peak": self._peaks.value,
         }
         return self._table.state() | self._scribe.state() | places
 
@@ -239,13 +270,21 @@ class Stages:
         self._slot_of = _slots(self._series, int(arrays["limit"]))
         self._table = Standings.restored(arrays, self._shape)
         self._scribe.restore(arrays)
+        self._peaks = Peaks(2 * self._table.count)
+        for key in self._scribe.open:  # the ledger may not have them all yet
+            slot = self._slot(*key)
+            if slot is not None:
+                self._peaks.open(slot, float(arrays["peak"][slot]))
 
     def _withdraw(self, slot: int, at: int) -> list[Finding]:
         shown = self._table.load(slot).shown
         if shown[0] == 0:
             return []
-        when = self._when(slot, at, at)
-        return [Finding(TICK_ROW, self._scribe.withdraw(self._place(slot), Shown(*shown), when))]
+        transition = self._scribe.withdraw(
+            self._place(slot), Shown(*shown), self._when(slot, at, at)
+        )
+        self._end_peak(slot, transition.alarm)
+        return [Finding(TICK_ROW, transition)]
 
     def _slot(self, series: int, is_drill: bool) -> int | None:
         place = int(self._slot_of[series]) if series < len(self._slot_of) else -1

@@ -90,7 +90,7 @@ def _told(frames: Sequence[Frame]) -> list[Transition]:
     return _engine().run(frames)
 
 
-def _one_by_one(frames: Sequence[Frame]) -> list[Frame]:
+def one_by_one(frames: Sequence[Frame]) -> list[Frame]:
     """Every reading in a frame of its own."""
     cut: list[Frame] = []
     for one in frames:
@@ -114,7 +114,7 @@ def test_how_the_journal_is_cut_into_frames_and_calls_makes_no_difference(
     engine = _engine()
     assert [t for f in frames for t in engine.run([f])] == whole
     engine = _engine()
-    assert [t for f in _one_by_one(frames) for t in engine.run([f])] == whole
+    assert [t for f in one_by_one(frames) for t in engine.run([f])] == whole
 
 
 @given(nights(), st.randoms(use_true_random=False))
@@ -135,7 +135,7 @@ def test_a_restart_from_a_snapshot_makes_no_difference(frames: list[Frame], at: 
     first = _engine()
     before = first.run(frames[:at])
     second = _engine()
-    second.restore(_through_a_file(first.state()))
+    second.restore(through_a_file(first.state()))
     assert before + second.run(frames[at:]) == _told(frames)
 
 
@@ -203,7 +203,7 @@ def test_holds_fire_at_the_same_times_however_often_one_looks(
     assert play(looks) == play([])
 
 
-def _through_a_file(arrays: dict[str, Any]) -> dict[str, Any]:
+def through_a_file(arrays: dict[str, Any]) -> dict[str, Any]:
     file = io.BytesIO()
     np.savez(file, **arrays)
     file.seek(0)

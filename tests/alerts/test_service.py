@@ -160,6 +160,28 @@ async def test_a_rise_is_committed_and_the_position_with_it(house: House) -> Non
         assert Ledger(house.database).positions()["urgent"] == house.journals[Lane.URGENT].position
 
 
+@pytest.mark.parametrize("is_snapshot_lost", [False, True])
+async def test_the_peak_is_in_the_ledger_within_seconds_and_lives_through_a_restart(
+    house: House, is_snapshot_lost: bool
+) -> None:
+    """3.5 opens, 3.9 is measured: web sees a new revision; 3.8 after a restart is no peak."""
+    async with running(house):
+        house.write(Lane.URGENT, house.river(0, gauge_0=3.5))
+        await until(lambda: bool(house.book.open_alarms()))
+        opened = house.book.open_alarms()[0]
+        house.write(Lane.URGENT, house.river(1, gauge_0=3.9))
+        await until(lambda: house.book.open_alarms()[0].peak_value == 3.9, 3)
+        assert [a.id for a in house.book.alarms_after(opened.revision)] == [opened.id]
+    if is_snapshot_lost:
+        (house.directory / "alerts" / "snapshot.npz").unlink()
+    house.write(Lane.URGENT, house.river(2, gauge_0=3.8), house.river(3, gauge_0=1.0))
+    async with running(house):
+        await until(lambda: not house.book.open_alarms())
+    cleared = house.book.alarm(opened.id)
+    assert cleared is not None
+    assert (cleared.value, cleared.peak_value, cleared.peak_level) == (1.0, 3.9, 2)
+
+
 async def test_an_acknowledgement_is_applied_within_a_second(house: House) -> None:
     """Web puts it into the inbox; the service applies it while nothing else happens."""
     aki = add_person(house.database, "aki", role="disaster", display_name="秋山")
@@ -288,6 +310,7 @@ async def test_killed_anywhere_no_alarm_is_lost_or_repeated_and_everybody_is_tol
         second.terminate()
         await second.wait()
     assert house.transitions() == expected
+    assert _peaks(house) == _highest_while_open(house, night)
     _each_was_told(house, [h["idempotency-key"] for h, _ in hook.requests],
                    [str(m["Message-ID"]) for m in box.mails])  # fmt: skip
 
@@ -312,11 +335,34 @@ def _each_was_told(house: House, keys: list[str], message_ids: list[str]) -> Non
 
 def _night(house: House) -> list[Frame]:
     """Rises and falls of four gauges; each odd second is above, each even one below."""
-    levels = [1.0, 3.5, 4.5, 3.9, 1.0, 4.2, 2.9, 2.0]
+    levels = [1.0, 3.5, 4.5, 4.8, 3.9, 1.0, 4.2, 2.9, 3.1, 2.0]
     return [
         house.river(s, **{f"gauge_{n}": levels[(s + n) % len(levels)] for n in range(4)})
         for s in range(12)
     ]
+
+
+def _peaks(house: House) -> dict[str, float | None]:
+    return {a.id: a.peak_value for a in house.book.recent_alarms(1000)}
+
+
+def _highest_while_open(house: House, night: list[Frame]) -> dict[str, float | None]:
+    """By reading the night anew: one value a gauge a second, each alarm from its opening on."""
+    values = {
+        (int(r.series[i]), int(r.measured_at[i])): float(r.value[i])
+        for f in night
+        if isinstance(f, ReadingsFrame)
+        for r in [f.readings]
+        for i in range(len(r))
+    }
+    return {
+        a.id: max(
+            value
+            for (series, at), value in values.items()
+            if series == a.series and a.opened_at <= at and at <= (a.cleared_at or at)
+        )
+        for a in house.book.recent_alarms(1000)
+    }
 
 
 def _undisturbed(house: House, night: list[Frame]) -> list[Transition]:

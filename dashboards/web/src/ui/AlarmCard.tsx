@@ -1,6 +1,7 @@
 import { useEffect, useId, useState, type FormEvent } from "react";
 import { api, ApiError } from "../api/client";
 import type { Alarm, Station } from "../api/types";
+import { alarmPeak } from "../domain/figures";
 import { alarmState } from "../domain/states";
 import { useSpeech } from "../i18n/language";
 import { alarmWord } from "../i18n/words";
@@ -16,6 +17,7 @@ interface AlarmCardProps {
 export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
   const { t } = useSpeech();
   const is_open = alarm.state === "active" && alarm.acknowledged_at === null;
+  const peak = alarmPeak(alarm, station);
   return (
     <section className="card" data-testid={`card-${alarm.id}`} data-level={alarm.level} data-state={alarm.state} data-open={is_open}>
       <h3 className="card-title">
@@ -25,6 +27,7 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
       </h3>
       <p className="card-times">
         <AlarmTimes alarm={alarm} />
+        {peak !== null && <span className="card-peak" data-testid="peak">{t.peak} <span className="figure">{peak}</span></span>}
         {alarm.is_verified && alarm.rule_kind !== "silence" && <span className="flag">{t.verified}</span>}
       </p>
       <AlarmFlags alarm={alarm} />

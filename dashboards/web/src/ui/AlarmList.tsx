@@ -1,7 +1,7 @@
 import { memo, useMemo } from "react";
-import type { Alarm, Station } from "../api/types";
+import type { Alarm } from "../api/types";
+import { alarmValue } from "../domain/figures";
 import { groupAlarms } from "../domain/order";
-import { figureWithUnit, isFlag, isSuspect } from "../domain/quantities";
 import { alarmState } from "../domain/states";
 import { duration, MINUTE, timeOrDate } from "../domain/time";
 import { useSpeech } from "../i18n/language";
@@ -89,20 +89,6 @@ const AlarmRow = memo(function AlarmRow({ alarm, is_selected, onChoose }: AlarmR
     </li>
   );
 });
-
-function alarmValue(alarm: Alarm, station: Station | undefined): string | null {
-  const quantity = station?.main ?? null;
-  if (alarm.value === null || alarm.rule_kind === "silence" || isFlag(quantity)) return null;
-  if (alarm.rule_kind === "event") return null;
-  return figureWithUnit(quantity, currentValue(alarm, station) ?? alarm.value);
-}
-
-/** While a stage alarm is on, the value now; the alarm's own is that of its last step. */
-function currentValue(alarm: Alarm, station: Station | undefined): number | null {
-  const latest = station?.main == null ? undefined : station.latest[station.main];
-  const is_current = alarm.state === "active" && alarm.rule_kind === "stages" && alarm.is_verified;
-  return is_current && latest !== undefined && !isSuspect(latest.quality) ? latest.value : null;
-}
 
 export function AlarmTimes({ alarm }: { readonly alarm: Alarm }) {
   const { t } = useSpeech();

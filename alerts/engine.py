@@ -23,6 +23,7 @@ from alerts.evaluator import (
     Evaluator,
     Finding,
     Fresh,
+    Heard,
     OpenAlarm,
     SeriesMemory,
     World,
@@ -32,7 +33,15 @@ from alerts.rules import Rule, RuleSet, SilenceRule
 from alerts.silence import Silence
 from alerts.stages import Stages
 from alerts.transitions import Transition
-from devices.frames import BrokerFrame, Frame, Lane, ReadingsFrame, SeriesFrame, TickFrame
+from devices.frames import (
+    BrokerFrame,
+    Frame,
+    Lane,
+    ReadingsFrame,
+    SeriesFrame,
+    StatusFrame,
+    TickFrame,
+)
 from devices.kinds import KINDS
 from devices.readings import Indices, Int32s, Quality, Readings, concatenate, rounds
 from devices.registry import RegistrySnapshot
@@ -157,7 +166,15 @@ class Engine:
             return self._tick(frame.at)
         if isinstance(frame, BrokerFrame):
             self._listening.broker(frame)
+        if isinstance(frame, StatusFrame) and frame.is_heard:
+            return self._hear(frame)
         return []
+
+    def _hear(self, frame: StatusFrame) -> list[Transition]:
+        """A device that has nothing to measure still says that it is there."""
+        heard = Heard(np.array([frame.device], np.int32), np.array([frame.received_at], np.int64))
+        self._listening.hear(heard.devices, heard.received_at)
+        return _in_order([e.on_heard(heard, self._listening) for e in self._evaluators.values()])
 
     def _tick(self, at: int) -> list[Transition]:
         self._listening.tick(at)
@@ -169,8 +186,9 @@ class Engine:
         rows = np.flatnonzero(batch.series < len(self._memory.measured_at))
         if len(rows) < len(batch):
             batch = batch.take(rows)  # a series of no registry revision yet: the store keeps it
-        self._listening.hear(batch)
-        found = {name: [*e.on_heard(batch, self._listening)] for name, e in self._named()}
+        heard = Heard(self._listening.devices_of(batch.series), batch.received_at)
+        self._listening.hear(heard.devices, heard.received_at)
+        found = {name: [*e.on_heard(heard, self._listening)] for name, e in self._named()}
         for chosen in rounds(batch.series):
             fresh = self._fresh(batch, chosen)
             for name, evaluator in self._named():

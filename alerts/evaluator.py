@@ -51,6 +51,17 @@ class Fresh:
     has_drill: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Who was heard, by device id (UNKNOWN for strangers), and when (int64 ms UTC).
+
+    Row i is row i of the batch of readings that said so.
+    """
+
+    devices: Int32s
+    received_at: Int64s
+
+
 @dataclass(slots=True)
 class SeriesMemory:
     """The newest reading of every series, indexed by series id (``limit`` of them).
@@ -138,8 +149,8 @@ class Evaluator(Protocol):
     def on_readings(self, fresh: Fresh, memory: SeriesMemory, /) -> Sequence[Finding]:
         """Step with readings; ``memory`` is as it was before them."""
 
-    def on_heard(self, readings: Readings, listening: Listening, /) -> Sequence[Finding]:
-        """Be told what was heard, late and repeated readings included; ``listening`` knows it."""
+    def on_heard(self, heard: Heard, listening: Listening, /) -> Sequence[Finding]:
+        """Be told who was heard, by late and repeated readings too; ``listening`` knows it."""
 
     def on_tick(self, at: int, memory: SeriesMemory, listening: Listening, /) -> Sequence[Finding]:
         """Step with the clock: everything due at or before ``at`` (int ms UTC)."""

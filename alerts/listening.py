@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.frames import BrokerFrame
-from devices.readings import Int32s, Int64s, Readings
+from devices.readings import Int32s, Int64s
 
 MAX_TICK_GAP_MS: Final = 5_000
 """Ticks come each second; a longer gap is time without intake."""
@@ -68,15 +68,14 @@ class Listening:
         """The device id of each series id; UNKNOWN where there is none."""
         return self._device_of[series]
 
-    def hear(self, readings: Readings) -> None:
-        """Any reading of a device, of any quantity, late or repeated, is being heard.
+    def hear(self, devices: Int32s, received_at: Int64s) -> None:
+        """Whatever a device says is being heard: any reading, late or repeated too, and a status.
 
-        It counts as heard when it was *received*; one that is submitted again hours later keeps
-        its time and so makes nobody less silent.
+        It counts as heard when it was *received*; what is submitted again hours later keeps its
+        time and so makes nobody less silent. ``devices`` may hold UNKNOWN and strangers.
         """
-        devices = self._device_of[readings.series]
-        known = devices >= 0
-        np.maximum.at(self.heard, devices[known], self.moments(readings.received_at[known]))
+        known = (devices >= 0) & (devices < len(self.heard))
+        np.maximum.at(self.heard, devices[known], self.moments(received_at[known]))
 
     def moments(self, received_at: Int64s) -> Int64s:
         """Where the listening clock stood at these times, near the last tick (int ms UTC)."""

@@ -13,11 +13,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, OpenAlarm, SeriesMemory, World
+from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
 from alerts.listening import Listening
 from alerts.rules import SilenceRule
 from alerts.scribe import Place, Scribe, Shown, When
-from devices.readings import Int32s, Int64s, Readings
+from devices.readings import Int32s, Int64s
 
 _HEARD, _SILENT = Shown(0), Shown(1)
 
@@ -37,20 +37,20 @@ class Silence:
         """What was measured means nothing to silence; see ``on_heard``."""
         return ()
 
-    def on_heard(self, readings: Readings, listening: Listening, /) -> Sequence[Finding]:
-        """Clear the devices that were heard again, each by the first reading that says so."""
+    def on_heard(self, heard: Heard, listening: Listening, /) -> Sequence[Finding]:
+        """Clear the devices that were heard again, each by the first row that says so."""
         if not self._scribe.open:
             return ()
-        devices = listening.devices_of(readings.series)
+        devices = heard.devices
         silent = self._device[self._is_silent]
         rows = np.flatnonzero(np.isin(devices, silent))
-        moments = listening.moments(readings.received_at)
+        moments = listening.moments(heard.received_at)
         found = []
         for row in rows.tolist():
             slot = self._slot_of[int(devices[row])]
             is_recent = moments[row] + self._after_ms[slot] > listening.clock_ms
             if self._is_silent[slot] and is_recent:
-                found.append(self._tell(slot, _HEARD, int(readings.received_at[row]), row))
+                found.append(self._tell(slot, _HEARD, int(heard.received_at[row]), row))
         return found
 
     def on_tick(self, at: int, _memory: SeriesMemory, listening: Listening, /) -> Sequence[Finding]:

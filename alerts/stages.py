@@ -15,14 +15,14 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, OpenAlarm, SeriesMemory, World
+from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
 from alerts.ladder import NEVER, LadderShape, Standing, settle, step_plausible, step_suspect
 from alerts.listening import Listening
 from alerts.peaks import NOTHING, Peaks
 from alerts.rules import EventRule, StagesRule
 from alerts.scribe import Place, Scribe, Shown, When
 from alerts.standings import Standings, renumber
-from devices.readings import Float64s, Indices, Int32s, Readings
+from devices.readings import Float64s, Indices, Int32s
 from devices.registry import Device
 
 FLAG_THRESHOLD: Final = 0.5
@@ -164,7 +164,7 @@ class Stages:
 
     # ── clock ───────────────────────────────────────────────────────────────────────────────
 
-    def on_heard(self, _readings: Readings, _listening: Listening, /) -> Sequence[Finding]:
+    def on_heard(self, _heard: Heard, _listening: Listening, /) -> Sequence[Finding]:
         """Being heard means nothing to a stage."""
         return ()
 

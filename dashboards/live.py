@@ -221,8 +221,8 @@ class Live:
         match frame:
             case ReadingsFrame(readings=readings):
                 self.board.take_readings(readings)
-            case StatusFrame(device=device, received_at=received_at, payload=payload):
-                if payload != b"offline":  # the broker says that of it, not the device
+            case StatusFrame(device=device, received_at=received_at):
+                if frame.is_heard:
                     self.board.take_heard(device, received_at)
             case TickFrame(at=at):
                 self._ticked_at[lane] = at

@@ -78,6 +78,11 @@ class StatusFrame:
     packet_id: int = 0
     payload_hash: int = 0
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether the device itself was heard: ``offline`` is its will, said by the broker."""
+        return self.payload != b"offline"
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceGapFrame:

@@ -5,6 +5,7 @@ Devices, one a line: ``device NAME KIND stage=value … silent-after=SECONDS``. 
 line an event, ``TIME  EVENT``, where TIME is H:MM:SS (with .mmm if need be) and EVENT is one of::
 
     G1 reads 3.20            also: suspect | drill | measured TIME (sent later than measured)
+    G1 says online           any word on its status topic; ``offline`` is said by the broker
     broker lost | broker back
     intake away until TIME   no ticks come in between
     G1 caution=2.5 …         the registry gives G1 other thresholds
@@ -26,7 +27,7 @@ from pathlib import Path
 from alerts.engine import Engine
 from alerts.rules import load_rules
 from alerts.transitions import Transition
-from devices.frames import BrokerFrame, Lane, ReadingsFrame, TickFrame
+from devices.frames import BrokerFrame, Lane, ReadingsFrame, StatusFrame, TickFrame
 from devices.readings import Quality
 from devices.registry import Device
 from tests.alerts.world import device, frame, registry, series
@@ -115,6 +116,8 @@ def _happen(scenario: Scenario, engine: Engine, at: int, event: str) -> list[Tra
     who = scenario.devices[words[0]]
     if words[1] == "reads":
         return engine.run([_reading(scenario, who, at, words[2:])])
+    if words[1] == "says":
+        return engine.run([StatusFrame(who.id, at, words[2].encode())])
     if event.endswith("taken out of service"):
         scenario.devices[who.name] = replace(who, decommissioned_at=at)
     else:

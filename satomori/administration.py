@@ -16,7 +16,6 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from alerts.people import add_person as insert_person
 from alerts.people import person_named
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import load_rules
@@ -135,10 +134,11 @@ def add_person(
     """Add a person and return a one-time login link."""
     with _database(settings) as database:
         try:
-            person = insert_person(
+            person = people_admin.create_person(
                 database,
                 name,
                 role=role,
+                now=now_ms(),
                 display_name=display_name,
                 mail_address=mail,
                 language=language,

@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 import typer
 
-from alerts.people import Person, add_person, people
-from dashboards.people_admin import create_login_link
+from alerts.people import Person, people
+from dashboards.people_admin import create_login_link, create_person
 from devices.csv_import import parse_devices
 from devices.registry import Registry
 from firmware_sim import city
@@ -121,7 +121,14 @@ def add_demo_people(place: Installation, *, with_mail: bool) -> None:
     for name, display_name, role in DEMO_PEOPLE:
         if name not in known:
             mail = f"{name}@example.jp" if with_mail else None
-            add_person(database, name, role=role, display_name=display_name, mail_address=mail)
+            create_person(
+                database,
+                name,
+                role=role,
+                now=now_ms(),
+                display_name=display_name,
+                mail_address=mail,
+            )
     database.dispose()
 
 

@@ -6,6 +6,7 @@ Rows and the journal positions are one SQL transaction, so a crash repeats nothi
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from devices.database import writing
 from devices.frames import Entry, Lane, Position, RejectedFrame, SequenceGapFrame
@@ -24,6 +26,7 @@ log = structlog.get_logger()
 _READER: Final = "quarantine"
 _FRAMES_A_TRANSACTION: Final = 1000  # keeps it under 50 ms
 _IDLE_SAVE_S: Final = 10.0  # how often a position without rows is saved
+_RETRY_S: Final = 1.0
 _MIB: Final = 1 << 20
 
 
@@ -51,21 +54,47 @@ class QuarantineWriter:
         self._kept_rows = self._kept_bytes = 0
         self._save_at = 0.0
         self._unsaved: dict[Lane, Position] = {}
+        self._outage = ""
         self.dropped = 0
         """Messages dropped over the bound, ever."""
 
     async def run(self) -> None:
-        """Follow the journal until cancelled."""
+        """Follow the journal until cancelled; through outages of the database and the disk."""
         with ThreadPoolExecutor(1, "quarantine") as worker:
-            await finish(worker, self._start)
-            try:
-                while True:
-                    if not await finish(worker, self._turn):
-                        await self._reader.wait(0.2)
-            finally:
-                await finish(worker, self._save_idle)
+            while True:
+                try:
+                    await self._follow(worker)
+                except (SQLAlchemyError, OSError) as error:
+                    self._note_outage(error)
+                    await asyncio.sleep(_RETRY_S)
+
+    async def _follow(self, worker: ThreadPoolExecutor) -> None:
+        """Begin where the database is and keep what comes; a failed turn is done again from there.
+
+        Positions without rows are saved at the end of an orderly stop alone.
+        """
+        await finish(worker, self._start)
+        try:
+            while True:
+                if not await finish(worker, self._turn):
+                    await self._reader.wait(0.2)
+        except asyncio.CancelledError:
+            await finish(worker, self._save_idle)
+            raise
+
+    def _note_outage(self, error: Exception) -> None:
+        text = str(error).partition("\n")[0]
+        if text != self._outage:
+            log.error("quarantine.outage.begun", reason=text)
+        self._outage = text
+
+    def _note_success(self) -> None:
+        if self._outage:
+            log.warning("quarantine.outage.ended")
+        self._outage = ""
 
     def _start(self) -> None:
+        self._unsaved = {}
         with self._database.connect() as connection:
             rows = connection.execute(
                 select(web_position).where(web_position.c.reader == _READER)
@@ -108,6 +137,7 @@ class QuarantineWriter:
         self._say_dropped(gone_rows)
         self._say_gaps_dropped(over)
         self._reader.retain({lane: entries[-1].position})
+        self._note_success()
 
     def _drop_oldest(self, connection: Connection, rows: int, size: int) -> tuple[int, int]:
         """Remove the oldest messages over the bound; how many and their bytes."""
@@ -146,6 +176,7 @@ class QuarantineWriter:
                     _save_position(connection, lane, position, 0)
             self._reader.retain(self._unsaved)
             self._unsaved = {}
+            self._note_success()
         self._save_at = self._monotonic() + _IDLE_SAVE_S
 
 

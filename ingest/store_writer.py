@@ -158,7 +158,7 @@ class StoreWriter:
                 await finish(worker, self._flush)
             elif not has_more:
                 await self._reader.wait(self._patience_s())
-        except StoreOutage as outage:
+        except (StoreOutage, OSError) as outage:  # OSError: the disk of journal or positions
             self._note_outage(outage)
             await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
@@ -207,7 +207,7 @@ class StoreWriter:
         try:
             while self._in_flight.positions or self._held.positions:
                 self._flush()
-        except StoreOutage as outage:
+        except (StoreOutage, OSError) as outage:
             self._note_outage(outage)  # the journal has it all
 
     def _patience_s(self) -> float:
@@ -237,12 +237,14 @@ class StoreWriter:
             return None
         return head.n - stored.n if stored and stored.n <= head.n else head.n
 
-    def _note_outage(self, outage: StoreOutage) -> None:
+    def _note_outage(self, outage: StoreOutage | OSError) -> None:
+        reason = outage.reason if isinstance(outage, StoreOutage) else str(outage)
         if self._outage is None:
-            log.error("store.outage.begun", reason=outage.reason, can_retry=outage.can_retry)
-            self._outage = (outage.reason, self._monotonic())
-        elif self._outage[0] != outage.reason:
-            self._outage = (outage.reason, self._outage[1])
+            can_retry = not isinstance(outage, StoreOutage) or outage.can_retry
+            log.error("store.outage.begun", reason=reason, can_retry=can_retry)
+            self._outage = (reason, self._monotonic())
+        elif self._outage[0] != reason:
+            self._outage = (reason, self._outage[1])
 
     def _note_success(self) -> None:
         if self._outage is not None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, func, select
+from structlog.testing import capture_logs
 
 from devices.database import metadata, open_database, writing
 from devices.frames import Frame, Lane, Position, RejectedFrame, SequenceGapFrame, TickFrame
@@ -102,6 +103,27 @@ async def test_the_position_moves_with_the_rows(bench: Bench) -> None:
         mine = select(web_position).where(web_position.c.lane == "routine")
         place = connection.execute(mine).one()
     assert (place.epoch, place.n, place.dropped) == (last.epoch, last.n, 0)
+
+
+async def test_through_an_outage_of_the_database_each_message_is_kept_once(bench: Bench) -> None:
+    """It refuses the rows for a while: that is said once, and what came meanwhile is kept."""
+    with writing(bench.database) as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refusal BEFORE INSERT ON quarantine"
+            " BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    with capture_logs() as logs:
+        async with bench.keeping():
+            bench.journal(Lane.URGENT, refused(1))
+            await until(lambda: bool(logs), "the outage is said")
+            bench.journal(Lane.URGENT, refused(2))
+            with writing(bench.database) as connection:
+                connection.exec_driver_sql("DROP TRIGGER refusal")
+            await until(lambda: len(bench.topics()) == 2, "both are kept")
+    assert bench.topics() == ["field/v1/trap/T-1/up", "field/v1/trap/T-2/up"]
+    assert [line["event"] for line in logs] == [
+        "quarantine.outage.begun", "quarantine.outage.ended",
+    ]  # fmt: skip
 
 
 async def test_the_oldest_are_dropped_over_the_bound_and_counted(bench: Bench) -> None:

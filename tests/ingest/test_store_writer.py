@@ -149,6 +149,21 @@ async def test_while_the_store_is_away_the_journal_keeps_everything(bench: Bench
     assert len(bench.store.range(RIVER, T0, T0 + 100)) == 50
 
 
+async def test_a_position_that_cannot_be_noted_ends_no_writing(bench: Bench) -> None:
+    """A full disk under the journal's notes: readings are stored on, the notes follow later."""
+    readers = bench.directory / Lane.URGENT / "readers"
+    (readers / "store.new").mkdir(parents=True)
+    bench.journal(Lane.URGENT, (RIVER, 0, 1.0))
+    async with bench.writing(flush_s=0.01) as writer:
+        await until(lambda: writer.lag().outage is not None, "the outage")
+        (readers / "store.new").rmdir()
+        last = bench.journal(Lane.URGENT, (RIVER, 1, 2.0))
+        await until(lambda: bench.store.positions().get(Lane.URGENT) == last, "stored")
+        await until(lambda: bench.noted(Lane.URGENT) == last.n, "noted")
+        await until(lambda: writer.lag().outage is None, "the outage is over")
+    assert bench.store.counts.rows == 2
+
+
 async def test_ticks_alone_move_the_position(bench: Bench) -> None:
     last = bench.journals[Lane.ROUTINE].append([TickFrame(T0), TickFrame(T0 + 1000)])
     async with bench.writing(flush_s=0.05):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,9 @@ from alerts.tables import person
 from devices.database import writing
 
 ROLES: Final = ("admin", "disaster", "waterworks", "agriculture", "owner", "public")
+
+_NO_PART: Final = r"\s@<>()\[\]\\,;:\""
+_MAIL_ADDRESS: Final = re.compile(f"[^{_NO_PART}]+@[^{_NO_PART}]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class Person:
     mail_address: str | None
     webhook_url: str | None
     is_active: bool
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether mail can be sent there: ``local@domain``, without quotes, comments and names."""
+    return _MAIL_ADDRESS.fullmatch(text) is not None
 
 
 def people(database: Engine) -> list[Person]:
@@ -48,11 +57,16 @@ def add_person(
     webhook_url: str | None = None,
     language: str = "ja",
 ) -> Person:
-    """Add somebody. Raises ValueError for an unknown role, language or a name already taken."""
+    """Add somebody.
+
+    Raises ValueError for an unknown role or language, a name already taken, no mail address.
+    """
     if role not in ROLES:
         raise ValueError(f"role {role!r}: must be one of {', '.join(ROLES)}")
     if language not in ("ja", "en"):
         raise ValueError(f"language {language!r}: must be ja or en")
+    if mail_address and not is_mail_address(mail_address):
+        raise ValueError(f"mail {mail_address!r}: must be like hanako@city.example")
     if person_named(database, name):
         raise ValueError(f"person {name!r} is already there")
     with writing(database) as connection:

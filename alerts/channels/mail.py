@@ -15,6 +15,7 @@ from typing import Final, Literal
 import aiosmtplib
 
 from alerts.delivery import Letter, NotSent, Outcome, Sent
+from alerts.people import is_mail_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class MailChannel:
     async def send(self, letter: Letter) -> Outcome:
         """Hand the letter in; 4xx and broken connections can be tried again, 5xx cannot."""
         server = self._server
+        if not is_mail_address(letter.address):  # the email package raises anything at such
+            return NotSent("this is no mail address", can_retry=False)
         try:
             await aiosmtplib.send(
                 self._mail(letter),

@@ -48,7 +48,7 @@ class WebhookChannel:
                 ) as client,
             ):
                 response = await client.post(letter.address, content=body, headers=headers)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
             return NotSent(f"{type(error).__name__}: {error}"[:200], can_retry=False)
         except (httpx.HTTPError, TimeoutError) as error:
             return NotSent(f"{type(error).__name__}: {error}"[:200], can_retry=True)

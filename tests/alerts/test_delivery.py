@@ -112,6 +112,33 @@ async def test_a_busy_mail_server_is_tried_again_with_the_same_message_id(sqlite
     assert (row(sqlite).state, row(sqlite).attempts, len(box.mails)) == ("sent", 3, 1)
 
 
+@pytest.mark.parametrize(
+    ("channel", "address"),
+    [
+        *(("mail", address) for address in ("", "<", "aki <", '"', "a@[1", "a@b\nBcc: c@d")),
+        *(("webhook", url) for url in ("", "no-url", "ftp://x", "http://[::1", "http://xn--a/")),
+    ],
+)
+async def test_an_address_that_is_none_fails_alone(
+    sqlite: Engine, channel: str, address: str
+) -> None:
+    """It is on record at once as failed; the courier, and with it all alarms, goes on."""
+    channels: dict[str, Channel] = {
+        "mail": MailChannel(MailServer("127.0.0.1", 1), sender="s@city.example.jp"),
+        "webhook": WebhookChannel(secret=SECRET),
+    }
+    queue(sqlite, channel, address)
+    async with courier(sqlite, channels):
+        await until(lambda: is_over(sqlite))
+    assert (row(sqlite).state, row(sqlite).attempts) == ("failed", 1)
+
+
+@pytest.mark.parametrize("mail", ["aki", "aki <aki@example.jp>", "aki@", "a@b, c@d"])
+def test_a_person_without_a_real_mail_address_is_refused(sqlite: Engine, mail: str) -> None:
+    with pytest.raises(ValueError, match="must be like"):
+        add_person(sqlite, "aki", role="disaster", mail_address=mail)
+
+
 @pytest.mark.parametrize("how", ["recipient", "data"])
 async def test_what_the_mail_server_refuses_for_good_is_not_tried_again(
     sqlite: Engine, how: str

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Samples } from "../api/types";
-import { courseOf, gapAfter, withLatest } from "./course";
-import { MINUTE } from "./time";
+import { courseOf, gapAfter, windowOf, withLatest } from "./course";
+import { HOUR, MINUTE } from "./time";
 
 const samples = (rows: readonly (readonly [number, number, number?])[], quantity = "water.level"): Samples => ({
   series: 7, quantity, unit: "m",
@@ -48,5 +48,30 @@ describe("a course", () => {
   it("has gaps of three intervals, or wider where points are thinned", () => {
     expect(gapAfter(600, 3 * 3_600_000, 800)).toBe(1_800_000);
     expect(gapAfter(10, 7 * 86_400_000, 800)).toBe(3_024_000);
+  });
+});
+
+describe("the time that a chart shows", () => {
+  const until = 10 * HOUR;
+  const since = (minutes: number) => courseOf(samples([[600 - minutes, 1], [600, 2]]), HOUR);
+
+  it("is the span asked for where the readings fill a good part of it", () => {
+    expect(windowOf(since(170), until, 3 * HOUR)).toEqual({ start_at: 7 * HOUR, end_at: until, is_shortened: false });
+    expect(windowOf(since(100), until, 3 * HOUR).is_shortened).toBe(false);
+  });
+
+  it("begins with the first reading where that is much shorter", () => {
+    const shown = windowOf(since(60), until, 24 * HOUR);
+    expect(shown.is_shortened).toBe(true);
+    expect((until - shown.start_at) / MINUTE).toBeCloseTo(62.4);
+  });
+
+  it("is never less than a quarter of an hour, so that a minute of data is no vertical stroke", () => {
+    expect(windowOf(since(1), until, 3 * HOUR).start_at).toBe(until - 15 * MINUTE);
+  });
+
+  it("reaches to now for a station that is silent, and past now for a reading that is newer", () => {
+    expect(windowOf(since(30), until + HOUR, 3 * HOUR).end_at).toBe(until + HOUR);
+    expect(windowOf(since(30), until - MINUTE, 3 * HOUR).end_at).toBe(until);
   });
 });

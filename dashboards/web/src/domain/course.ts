@@ -3,6 +3,7 @@
 
 import type { Samples } from "../api/types";
 import { isSuspect, shown } from "./quantities";
+import { MINUTE } from "./time";
 
 export interface Course {
   readonly at_s: number[]; // seconds UTC, ascending
@@ -77,4 +78,32 @@ export function withLatest(
     value: [...samples.value, latest.value],
     quality: [...samples.quality, latest.quality],
   };
+}
+
+export interface TimeWindow {
+  readonly start_at: number;
+  readonly end_at: number;
+  /** Nothing older is there: the axis begins with the first reading, not `span_ms` ago. */
+  readonly is_shortened: boolean;
+}
+
+const SHORTEST_MS = 15 * MINUTE;
+const MUCH_LESS = 0.5;
+
+/**
+ * The time that a chart of the last `span_ms` shows. Where the readings began much later than that,
+ * from the first reading on, and never less than a quarter of an hour:
+ *
+ *     asked for   ├──────────────────────────┤ now
+ *     readings                           ●●●●●
+ *     shown                            ├─────┤
+ */
+export function windowOf(course: Course, now: number, span_ms: number): TimeWindow {
+  const end_at = Math.max(now, (course.at_s.at(-1) ?? 0) * 1000);
+  const first_at = (course.at_s[0] ?? 0) * 1000;
+  const reach = Math.max(SHORTEST_MS, (end_at - first_at) * 1.04);
+  if (course.at_s.length === 0 || reach > MUCH_LESS * span_ms) {
+    return { start_at: end_at - span_ms, end_at, is_shortened: false };
+  }
+  return { start_at: end_at - reach, end_at, is_shortened: true };
 }

@@ -87,6 +87,11 @@ export function figure(quantity: string | null, value: number, signed = false): 
   return signed && Number(text) !== 0 ? `+${text}` : text;
 }
 
+/** A number that is in the unit shown already, with its digits and unit: "3.42 m". */
+export function shownFigure(quantity: string, value: number): string {
+  return figureWithUnit(quantity, value / shown(quantity, 1));
+}
+
 /** "3.42 m". */
 export function figureWithUnit(quantity: string | null, value: number): string {
   const unit = unitOf(quantity);

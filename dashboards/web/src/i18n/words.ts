@@ -36,6 +36,12 @@ export function kindWord(t: Dictionary, kind: string): string {
   return key in t ? t[key as "kind_trap"] : kind;
 }
 
+/** Why a list of stations is empty, and whom to ask. */
+export function noStations(t: Dictionary, role: Role): string {
+  if (role === "owner") return t.no_stations_owner;
+  return role === "public" ? t.no_stations_public : t.no_stations;
+}
+
 export function roleWord(t: Dictionary, role: Role): string {
   return t[`role_${role}`];
 }

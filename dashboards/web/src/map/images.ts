@@ -22,7 +22,7 @@ function canvas(width: number, height: number): CanvasRenderingContext2D {
   const scale = PIXEL_RATIO * uiScale();
   element.width = Math.ceil(width * scale);
   element.height = Math.ceil(height * scale);
-  const pen = element.getContext("2d");
+  const pen = element.getContext("2d", { willReadFrequently: true }); // drawn once, read back at once
   if (pen === null) throw new Error("no 2D canvas");
   pen.scale(scale, scale);
   return pen;
@@ -105,16 +105,31 @@ export function textImage(image_name: string): ImageData | null {
   return what === "place" ? drawPlace(first) : null;
 }
 
+const NAME_FONT = `500 12.5px ${FONT}`;
+const VALUE_FONT = `700 13px ${FONT}`;
+
+let measuring: CanvasRenderingContext2D | null = null;
+
+function textWidth(font: string, text: string): number {
+  measuring ??= canvas(1, 1);
+  measuring.font = font;
+  return measuring.measureText(text).width;
+}
+
+function tagWidth(name: string, value: string): number {
+  return 9 + textWidth(NAME_FONT, name) + (value === "" ? 0 : textWidth(VALUE_FONT, value) + 7) + 8;
+}
+
+/** How wide the tag of this image name is drawn, CSS px. */
+export function tagWidthPx(image_name: string): number {
+  const [, , name = "", value = ""] = image_name.split(SPLIT);
+  return (tagWidth(name, value) + 2) * uiScale();
+}
+
 function drawTag(state: StationState, name: string, value: string): ImageData {
   const height = 22;
-  const measure = canvas(1, 1);
-  const name_font = `500 12.5px ${FONT}`;
-  const value_font = `700 13px ${FONT}`;
-  measure.font = name_font;
-  const name_width = measure.measureText(name).width;
-  measure.font = value_font;
-  const value_width = value === "" ? 0 : measure.measureText(value).width + 7;
-  const width = 9 + name_width + value_width + 8;
+  const name_width = textWidth(NAME_FONT, name);
+  const width = tagWidth(name, value);
   const pen = canvas(width + 2, height + 2);
   pen.beginPath();
   pen.roundRect(1, 1, width, height, 5);
@@ -126,18 +141,16 @@ function drawTag(state: StationState, name: string, value: string): ImageData {
   pen.fillRect(1.5, 5, 3, height - 8);
   pen.textBaseline = "middle";
   pen.fillStyle = "#16242b";
-  pen.font = name_font;
+  pen.font = NAME_FONT;
   pen.fillText(name, 9, height / 2 + 1.5);
-  pen.font = value_font;
+  pen.font = VALUE_FONT;
   pen.fillText(value, 9 + name_width + 7, height / 2 + 1.5);
   return pixels(pen);
 }
 
 function drawPlace(name: string): ImageData {
   const font = `500 12px ${FONT}`;
-  const measure = canvas(1, 1);
-  measure.font = font;
-  const width = measure.measureText(name).width + 8;
+  const width = textWidth(font, name) + 8;
   const pen = canvas(width, 20);
   pen.font = font;
   pen.textBaseline = "middle";

@@ -5,8 +5,9 @@ import {
 } from "maplibre-gl";
 import worker_url from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import type { MapConfig } from "../api/types";
-import { allMarks, isTextImage, PIXEL_RATIO, textImage } from "./images";
+import { allMarks, isTextImage, PIXEL_RATIO, tagWidthPx, textImage, uiScale } from "./images";
 import { mapStyle, STATIONS, TOUCHABLE } from "./style";
+import { placeTag, type Room } from "./tags";
 
 setWorkerUrl(worker_url);
 
@@ -61,17 +62,27 @@ export function createMap(
 
   const stations = throttled(map, (points) => {
     forgetText(map);
-    map.getSource<GeoJSONSource>(STATIONS)?.setData(points);
+    map.getSource<GeoJSONSource>(STATIONS)?.setData(withPlacedTags(map, points));
   });
+  let newest: Points | null = null;
+  const placeAnew = () => newest !== null && stations(newest);
+  map.on("moveend", placeAnew);
+  map.on("resize", placeAnew);
   let everywhere: LngLatBounds | null = null;
+  let selected_at: readonly [number, number] | null = null;
+  // A panel that opens makes the map narrower: what was chosen must not end up beneath it.
+  map.on("resize", () => selected_at !== null && bringIntoView(map, selected_at));
+  widenOnceSeen(map, container, config.zoom);
   return {
     show: (points) => {
       everywhere = boundsOf(points);
+      newest = points;
       stations(points);
     },
     showBasemap: (data) => whenReady(map, () => map.getSource<GeoJSONSource>("basemap")?.setData(data)),
     select: (id, at) => {
       whenReady(map, () => map.setFilter("selected-ring", ["==", ["get", "id"], id ?? -1]));
+      selected_at = at;
       if (at !== null) bringIntoView(map, at);
     },
     zoomBy: (steps) => void map.zoomTo(map.getZoom() + steps),
@@ -90,6 +101,17 @@ function widening({ clientWidth, clientHeight }: HTMLElement): number {
   return room === 0 ? 0 : Math.log2(Math.max(room, 200) / CONFIGURED_FOR_PX);
 }
 
+/** On a narrow screen the map begins hidden, without a size: its zoom is set when it is first seen. */
+function widenOnceSeen(map: LibreMap, container: HTMLElement, zoom: number): void {
+  if (container.clientWidth > 0) return;
+  const widen = () => {
+    if (container.clientWidth === 0) return;
+    map.off("resize", widen);
+    map.setZoom(zoom + widening(container));
+  };
+  map.on("resize", widen);
+}
+
 function boundsOf(points: GeoJSON.FeatureCollection<GeoJSON.Point>): LngLatBounds {
   const bounds = new LngLatBounds();
   for (const { geometry } of points.features) {
@@ -105,6 +127,22 @@ function whenReady(map: LibreMap, act: () => void): void {
 }
 
 type Points = GeoJSON.FeatureCollection<GeoJSON.Point>;
+
+const TAG_APART_PX = 20;
+
+/** The points with the place of each tag, by where its mark is on the screen now. */
+function withPlacedTags(map: LibreMap, points: Points): Points {
+  const { clientWidth: width, clientHeight: height } = map.getContainer();
+  const scale = uiScale();
+  const room: Room = { width, height, buttons: { width: 62, height: 150 } };
+  const features = points.features.map((feature) => {
+    const [longitude = 0, latitude = 0] = feature.geometry.coordinates;
+    const tag_width = tagWidthPx(String(feature.properties?.["tag"]));
+    const { anchor, offset } = placeTag(map.project([longitude, latitude]), tag_width, TAG_APART_PX * scale, room);
+    return { ...feature, properties: { ...feature.properties, tag_anchor: anchor, tag_offset: offset } };
+  });
+  return { ...points, features };
+}
 
 /** Draw the newest points at once, then at most every REDRAW_EVERY_MS. */
 function throttled(map: LibreMap, draw: (points: Points) => void): (points: Points) => void {
@@ -134,7 +172,8 @@ function forgetText(map: LibreMap): void {
 function bringIntoView(map: LibreMap, [longitude, latitude]: readonly [number, number]): void {
   const { x, y } = map.project([longitude, latitude]);
   const { clientWidth, clientHeight } = map.getContainer();
-  const edge = 60;
+  if (clientWidth === 0) return; // hidden; a resize follows when it is shown
+  const edge = Math.min(60, clientWidth / 4, clientHeight / 4);
   if (x > edge && y > edge && x < clientWidth - edge && y < clientHeight - edge) return;
   map.easeTo({ center: [longitude, latitude] });
 }

@@ -82,7 +82,7 @@ function markLayer(id: string, filter: FilterSpecification): LayerSpecification 
 
 function tagLayout(): Extract<LayerSpecification, { type: "symbol" }>["layout"] & object {
   return {
-    "icon-image": ["get", "tag"], "icon-anchor": "left", "icon-offset": [20 * uiScale(), 0],
+    "icon-image": ["get", "tag"], "icon-anchor": ["get", "tag_anchor"], "icon-offset": ["get", "tag_offset"],
     "symbol-sort-key": ["-", 0, ["get", "urgency"]], "icon-padding": 2,
   };
 }

@@ -23,7 +23,7 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
       <h3 className="card-title">
         <StateMark state={alarmState(alarm)} size={24} />
         {alarmWord(t, alarm, station.kind)}
-        {is_open && <span className="badge-open">{t.unacknowledged}</span>}
+        {is_open && may_acknowledge && <span className="badge-open">{t.unacknowledged}</span>}
       </h3>
       <p className="card-times">
         <AlarmTimes alarm={alarm} />

@@ -1,25 +1,29 @@
 import { memo, useMemo } from "react";
-import type { Alarm } from "../api/types";
+import type { Alarm, Role, Station } from "../api/types";
 import { alarmValue } from "../domain/figures";
 import { groupAlarms } from "../domain/order";
+import { isWithoutFloods, takesCharge } from "../domain/roles";
 import { alarmState } from "../domain/states";
 import { duration, MINUTE, timeOrDate } from "../domain/time";
 import { useSpeech } from "../i18n/language";
-import { alarmWord, placeName } from "../i18n/words";
+import { alarmWord, noStations, placeName } from "../i18n/words";
 import { useLive, useNow } from "../live/store";
+import { arrow } from "../map/features";
 import { StateMark } from "./StateMark";
 
 interface AlarmListProps {
   readonly selected: number | null;
   readonly is_stale: boolean;
+  readonly role: Role;
   readonly onChoose: (station: number) => void;
 }
 
-export function AlarmList({ selected, is_stale, onChoose }: AlarmListProps) {
+export function AlarmList({ selected, is_stale, role, onChoose }: AlarmListProps) {
   const { t } = useSpeech();
-  const { alarms } = useLive();
+  const { alarms, stations } = useLive();
   const groups = useMemo(() => groupAlarms(alarms.values()), [alarms]);
   const is_empty = groups.unacknowledged.length + groups.acknowledged.length === 0;
+  const silent = useMemo(() => [...stations.values()].filter(({ state }) => state === "unknown").length, [stations]);
   const group = (title: string, some: readonly Alarm[], name: string) =>
     some.length > 0 && (
       <section className={`alarm-group alarm-group-${name}`} aria-label={title}>
@@ -36,14 +40,23 @@ export function AlarmList({ selected, is_stale, onChoose }: AlarmListProps) {
       <h2 id="alarms-title">
         {t.alarms}
         {groups.unacknowledged.length > 0 && (
-          <span className="badge-open">{t.alarms_open(groups.unacknowledged.length)}</span>
+          <span className="badge-open">
+            {takesCharge(role) ? t.alarms_open(groups.unacknowledged.length) : t.alarms_active(groups.unacknowledged.length + groups.acknowledged.length)}
+          </span>
         )}
       </h2>
       <div className="alarms-body">
-        {is_empty && <p className="alarms-none">{is_stale ? t.alarms_none_stale : t.alarms_none}</p>}
-        {group(t.alarms_unacknowledged, groups.unacknowledged, "open")}
+        {is_empty && (
+          <div className="alarms-none">
+            <p>{is_stale ? t.alarms_none_stale : t.alarms_none}</p>
+            {!is_stale && stations.size > 0 && <p>{t.alarms_none_watched(stations.size, silent)}</p>}
+            {stations.size === 0 && <p>{noStations(t, role)}</p>}
+          </div>
+        )}
+        {group(takesCharge(role) ? t.alarms_unacknowledged : t.alarms, groups.unacknowledged, "open")}
         {group(t.alarms_acknowledged, groups.acknowledged, "known")}
         {group(t.alarms_cleared, groups.cleared, "cleared")}
+        {isWithoutFloods(role) && <p className="alarms-scope">{t.alarms_without_floods}</p>}
       </div>
     </section>
   );
@@ -77,18 +90,28 @@ const AlarmRow = memo(function AlarmRow({ alarm, is_selected, onChoose }: AlarmR
           <span className="alarm-place">{placeName({ ...alarm, name: alarm.device_name }, language)}</span>
           <span className="alarm-line">
             <span className="alarm-stage">{alarmWord(t, alarm, station?.kind)}</span>
-            {value !== null && <span className="figure">{value}</span>}
+            {value !== null && <span className="figure">{value}{isMoving(alarm, station) && arrow(station.rise_per_h)}</span>}
           </span>
           <span className="alarm-line">
             <AlarmTimes alarm={alarm} />
-            {alarm.is_verified && alarm.rule_kind !== "silence" && <span className="flag">{t.verified}</span>}
           </span>
+          {isSilentNow(alarm, station) && <span className="flags"><span className="flag flag-doubt">{t.alarm_silent_now}</span></span>}
           <AlarmFlags alarm={alarm} />
         </span>
       </button>
     </li>
   );
 });
+
+/** Where the direction of the water is that of the value shown. */
+function isMoving(alarm: Alarm, station: Station | undefined): station is Station {
+  return alarm.state === "active" && alarm.rule_kind === "stages" && station !== undefined && station.state !== "unknown";
+}
+
+/** An alarm that is on while its station is silent: what is shown may be over, or far worse. */
+function isSilentNow(alarm: Alarm, station: Station | undefined): boolean {
+  return alarm.state === "active" && alarm.rule_kind !== "silence" && station?.state === "unknown";
+}
 
 export function AlarmTimes({ alarm }: { readonly alarm: Alarm }) {
   const { t } = useSpeech();

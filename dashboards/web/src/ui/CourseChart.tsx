@@ -1,18 +1,17 @@
 import { useEffect, useMemo, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import type { Course } from "../domain/course";
+import type { Course, TimeWindow } from "../domain/course";
 import { chartOptions, yRange, type ChartWords } from "./chart";
 import { stagesOf } from "../domain/stages";
-import { figureWithUnit } from "../domain/quantities";
+import { isFlag, shownFigure } from "../domain/quantities";
 import { useSpeech } from "../i18n/language";
 import { uiScale } from "../map/images";
 import { stageWord } from "../i18n/words";
 
 interface CourseChartProps {
   readonly course: Course;
-  readonly span_ms: number;
-  readonly now: number;
+  readonly time_window: TimeWindow;
   readonly kind: string;
   readonly quantity: string;
   readonly name: string;
@@ -22,12 +21,13 @@ interface CourseChartProps {
 const heightPx = () => Math.round(250 * uiScale());
 
 export default function CourseChart(props: CourseChartProps) {
-  const { course, span_ms, now, kind, quantity, name, thresholds } = props;
+  const { course, time_window, kind, quantity, name, thresholds } = props;
+  const { start_at, end_at } = time_window;
   const { t } = useSpeech();
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const stages = useMemo(() => stagesOf(thresholds, quantity, (stage) => stageWord(t, stage, kind)), [thresholds, quantity, kind, t]);
-  const words = useMemo<ChartWords>(() => ({ stages, quantity }), [stages, quantity]);
+  const words = useMemo<ChartWords>(() => ({ stages, quantity, flags: [t.no, t.yes] }), [stages, quantity, t]);
 
   useEffect(() => {
     const element = box.current;
@@ -46,16 +46,19 @@ export default function CourseChart(props: CourseChartProps) {
   useEffect(() => {
     const drawn = plot.current;
     if (drawn === null) return;
-    const range = yRange(course, stages);
+    const range = yRange(course, stages, words.quantity);
     const kept = course.suspect.map((value) => (value === null ? null : Math.min(range.high, Math.max(range.low, value))));
     drawn.batch(() => {
       drawn.setData([course.at_s, course.line, kept], false);
-      drawn.setScale("x", { min: (now - span_ms) / 1000, max: (now + span_ms * 0.02) / 1000 });
+      drawn.setScale("x", { min: start_at / 1000, max: (end_at + (end_at - start_at) * 0.02) / 1000 });
       drawn.setScale("y", { min: range.low, max: range.high });
     });
-  }, [course, span_ms, now, stages, words]);
+  }, [course, start_at, end_at, stages, words]);
 
-  const word = (value: number | null) => (value === null ? "—" : figureWithUnit(null, value));
+  const word = (value: number | null) => {
+    if (value === null) return "—";
+    return isFlag(quantity) ? words.flags[value === 0 ? 0 : 1] : shownFigure(quantity, value);
+  };
   return (
     <div role="img" aria-label={t.chart_summary(name, word(course.low), word(course.high), word(course.last))}>
       <div ref={box} className="chart-box" aria-hidden="true" />

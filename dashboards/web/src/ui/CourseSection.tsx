@@ -1,9 +1,9 @@
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { api } from "../api/client";
 import type { Samples, Station } from "../api/types";
-import { courseOf, gapAfter, withLatest } from "../domain/course";
+import { courseOf, gapAfter, windowOf, withLatest, type Course } from "../domain/course";
 import { quantityName, unitOf } from "../domain/quantities";
-import { DAY, HOUR, MINUTE } from "../domain/time";
+import { DAY, duration, HOUR, MINUTE, timeOrDate } from "../domain/time";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
 import { useNow } from "../live/store";
@@ -44,7 +44,7 @@ export function CourseSection({ station }: { readonly station: Station }) {
       <div className="chart" data-testid="chart">
         {course !== null && course.at_s.length > 0 && (
           <Suspense fallback={null}>
-            <CourseChart course={course} span_ms={span_ms} now={now} kind={station.kind} quantity={station.main} thresholds={station.thresholds} name={name} />
+            <CourseChart course={course} time_window={windowOf(course, now, span_ms)} kind={station.kind} quantity={station.main} thresholds={station.thresholds} name={name} />
           </Suspense>
         )}
         {course !== null && course.at_s.length === 0 && <p className="chart-note">{t.chart_empty}</p>}
@@ -52,9 +52,23 @@ export function CourseSection({ station }: { readonly station: Station }) {
       </div>
       <p className="chart-key">
         {has_suspect && <span className="chart-suspect"><b aria-hidden="true">✕</b> {t.chart_suspect}</span>}
+        {course !== null && course.at_s.length > 0 && <SpanShown course={course} now={now} span_ms={span_ms} />}
         <span>{t.chart_gap}</span>
       </p>
     </section>
+  );
+}
+
+/** From when to when the chart reaches, and why it is shorter than asked for. */
+function SpanShown({ course, now, span_ms }: { readonly course: Course; readonly now: number; readonly span_ms: number }) {
+  const { t } = useSpeech();
+  const { start_at, end_at, is_shortened } = windowOf(course, now, span_ms);
+  const first_at = (course.at_s[0] ?? 0) * 1000;
+  return (
+    <span data-testid="chart-span">
+      {t.chart_shown(timeOrDate(start_at, now), timeOrDate(end_at, now), duration(Math.round((end_at - start_at) / MINUTE) * MINUTE, t))}
+      {is_shortened && ` ${t.chart_begins(timeOrDate(first_at, now))}`}
+    </span>
   );
 }
 

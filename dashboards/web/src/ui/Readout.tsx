@@ -57,7 +57,10 @@ function MainValue({ station, now }: { readonly station: Station; readonly now: 
   return (
     <div className="readout-value" data-current={station.state !== "unknown"}>
       <div className="readout-main">
-        <p className="readout-name">{quantityName(main, language)}</p>
+        <p className="readout-name">
+          {quantityName(main, language)}
+          {station.state === "unknown" && <strong>{t.last_value}</strong>}
+        </p>
         <p className="readout-figure" data-testid="main-value">
           {figure(main, latest.value)}<small>{unitOf(main)}</small>
         </p>
@@ -66,7 +69,7 @@ function MainValue({ station, now }: { readonly station: Station; readonly now: 
           {isSuspect(latest.quality) && <span className="flag flag-doubt">{t.quality_suspect}</span>}
         </p>
       </div>
-      {is_current && station.rise_per_h !== null && <Rise rise_per_h={station.rise_per_h} />}
+      {is_current && station.rise_per_h !== null && <Rise quantity={main} rise_per_h={station.rise_per_h} />}
       {is_current && <Distance station={station} value={latest.value} />}
     </div>
   );
@@ -74,7 +77,7 @@ function MainValue({ station, now }: { readonly station: Station; readonly now: 
 
 const STEADY_M_PER_H = 0.02;
 
-function Rise({ rise_per_h }: { readonly rise_per_h: number }) {
+function Rise({ quantity, rise_per_h }: { readonly quantity: string; readonly rise_per_h: number }) {
   const { t } = useSpeech();
   const is_steady = Math.abs(rise_per_h) < STEADY_M_PER_H;
   const direction = is_steady ? "steady" : rise_per_h > 0 ? "rising" : "falling";
@@ -85,7 +88,7 @@ function Rise({ rise_per_h }: { readonly rise_per_h: number }) {
         <svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
           <path d={is_steady ? "M3 10h13m-5-5 5 5-5 5" : rise_per_h > 0 ? "M5 15 15 5m0 8V5H7" : "M5 5l10 10m0-8v8H7"} />
         </svg>
-        {is_steady ? t.rise_steady : <>{figure("water.level", rise_per_h, true)}<small>{t.per_hour}</small></>}
+        {is_steady ? t.rise_steady : <>{figure(quantity, rise_per_h, true)}<small>{t.per_hour(unitOf(quantity))}</small></>}
       </p>
     </div>
   );

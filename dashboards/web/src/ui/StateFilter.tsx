@@ -12,16 +12,18 @@ interface StateFilterProps {
   readonly onFilter: (filter: Filter) => void;
 }
 
-const ALWAYS_SHOWN: ReadonlySet<StationState> = new Set([
-  "normal", "unknown", "caution", "evacuation", "danger", "flooding",
-]);
+const ALWAYS_SHOWN: ReadonlySet<StationState> = new Set(["normal", "unknown"]);
+/** Shown with their zeros wherever water is watched: "nothing flooded" is news as well. */
+const FLOOD_STATES: ReadonlySet<StationState> = new Set(["caution", "evacuation", "danger", "flooding"]);
+const FLOOD_KINDS: ReadonlySet<string> = new Set(["river-gauge", "flood-sensor"]);
 
 export function StateFilter({ stations, filter, onFilter }: StateFilterProps) {
   const { t } = useSpeech();
   const of_kind = stations.filter(({ kind }) => filter.kind === null || kind === filter.kind);
   const counts = countStates(of_kind);
+  const has_floods = of_kind.some(({ kind }) => FLOOD_KINDS.has(kind));
   const states = STATION_STATES.filter(
-    (state) => ALWAYS_SHOWN.has(state) || counts.has(state) || filter.states.has(state),
+    (state) => ALWAYS_SHOWN.has(state) || (has_floods && FLOOD_STATES.has(state)) || counts.has(state) || filter.states.has(state),
   );
 
   function toggle(state: StationState) {

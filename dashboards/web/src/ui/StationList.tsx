@@ -1,11 +1,14 @@
 // Every station as a real list. One tab stop for all of it: arrow keys, Home and End move inside.
 
 import { memo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
-import type { Station } from "../api/types";
-import { figureWithUnit, isFlag } from "../domain/quantities";
+import type { Role, Station } from "../api/types";
+import { noStations } from "../i18n/words";
+import { isFieldRole } from "../domain/roles";
+import { figureWithUnit, isFlag, quantityName } from "../domain/quantities";
 import { isSilentInDanger, levelState } from "../domain/states";
 import { useSpeech } from "../i18n/language";
-import { placeName, stateWord } from "../i18n/words";
+import type { Dictionary } from "../i18n/dictionaries";
+import { placeName, stageWord, stateWord } from "../i18n/words";
 import { arrow } from "../map/features";
 import { StateMark } from "./StateMark";
 
@@ -16,10 +19,11 @@ interface StationListProps {
   readonly text: string;
   readonly onText: (text: string) => void;
   readonly note: ReactNode;
+  readonly role: Role;
   readonly onChoose: (id: number) => void;
 }
 
-export function StationList({ stations, all, selected, text, onText, note, onChoose }: StationListProps) {
+export function StationList({ stations, all, selected, text, onText, note, role, onChoose }: StationListProps) {
   const { t } = useSpeech();
   const list = useRef<HTMLUListElement>(null);
   const [focused, setFocused] = useState<number | null>(null);
@@ -43,8 +47,8 @@ export function StationList({ stations, all, selected, text, onText, note, onCho
         />
       </div>
       {note}
-      {stations.length === 0 && <p className="stations-none">{t.no_match}</p>}
-      <ul ref={list} className="station-rows" onKeyDown={move}>
+      {stations.length === 0 && <p className="stations-none">{all > 0 ? t.no_match : noStations(t, role)}</p>}
+      <ul ref={list} className="station-rows" data-look={isFieldRole(role) ? "field" : "watch"} onKeyDown={move}>
         {stations.map((station) => (
           <StationRow
             key={station.id} station={station} is_selected={station.id === selected}
@@ -92,15 +96,24 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
       >
         <StateMark state={station.state} level={station.level} size={20} />
         <span className="station-name">{placeName(station, language)}</span>
-        <span className="station-state">{isSilentInDanger(station) ? t.unknown_short(stateWord(t, levelState(station.level))) : stateWord(t, station.state)}</span>
+        <span className="station-state">{rowWord(t, station)}</span>
+        <span className="station-quantity">{station.main !== null && !isFlag(station.main) && quantityName(station.main, language)}</span>
         <span className="figure station-value">{mainFigure(station)}</span>
       </button>
     </li>
   );
 });
 
+/** The state in a word or two; a trap is not "normal", it is not sprung. */
+function rowWord(t: Dictionary, station: Station): string {
+  if (isSilentInDanger(station)) return t.unknown_short(stateWord(t, levelState(station.level)));
+  return station.kind === "trap" ? stageWord(t, station.state, station.kind) : stateWord(t, station.state);
+}
+
+/** The main value with its direction; in brackets where it is the last before silence. */
 export function mainFigure(station: Station): string {
   const latest = station.main === null ? undefined : station.latest[station.main];
   if (latest === undefined || isFlag(station.main)) return "";
-  return figureWithUnit(station.main, latest.value) + arrow(station.rise_per_h);
+  const value = figureWithUnit(station.main, latest.value);
+  return station.state === "unknown" ? `(${value})` : value + arrow(station.rise_per_h);
 }

@@ -1,6 +1,6 @@
 import { memo } from "react";
 import type { Station } from "../api/types";
-import { figure } from "../domain/quantities";
+import { figure, unitOf } from "../domain/quantities";
 import { MINUTE, timeOrDate } from "../domain/time";
 import { useSpeech } from "../i18n/language";
 import { kindWord, placeName, stageWord } from "../i18n/words";
@@ -28,7 +28,7 @@ export function StationTable({ stations, selected, onChoose }: StationTableProps
             <th scope="col">{t.column_area}</th>
             <th scope="col">{t.column_kind}</th>
             <th scope="col" className="number">{t.column_value}</th>
-            <th scope="col" className="number">{t.column_rise} <small>{t.per_hour}</small></th>
+            <th scope="col" className="number">{t.column_rise}</th>
             <th scope="col" className="number">{t.column_received}</th>
           </tr>
         </thead>
@@ -61,7 +61,7 @@ const TableRow = memo(function TableRow({ station, now, is_selected, onChoose }:
       <td>{station.area}</td>
       <td>{kindWord(t, station.kind)}</td>
       <td className="number">{mainFigure(station)}</td>
-      <td className="number">{station.rise_per_h === null ? "" : figure("water.level", station.rise_per_h, true)}</td>
+      <td className="number">{station.rise_per_h === null ? "" : `${figure(station.main, station.rise_per_h, true)} ${t.per_hour(unitOf(station.main))}`}</td>
       <td className="number">{station.last_received_at === null ? "—" : timeOrDate(station.last_received_at, now)}</td>
     </tr>
   );

@@ -1,7 +1,8 @@
 // The page of somebody who is signed in: alarms and stations, map or table, one open station.
 
-import { lazy, Suspense, useCallback, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Me } from "../api/types";
+import { isFieldRole, takesCharge } from "../domain/roles";
 import { NO_FILTER, passes, sortStations, type Filter } from "../domain/order";
 import { useSpeech } from "../i18n/language";
 import { useFeed, useLive, useReadLive } from "../live/store";
@@ -43,9 +44,17 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
   const selected = useMemo(() => sorted.find((station) => station.name === name) ?? null, [sorted, name]);
   const opener = useRef<HTMLElement | null>(null);
   const open_alarms = useMemo(
-    () => [...live.alarms.values()].filter((a) => a.state === "active" && a.acknowledged_at === null).length,
-    [live.alarms],
+    () => [...live.alarms.values()].filter((a) => a.state === "active" && (a.acknowledged_at === null || !takesCharge(me.role))).length,
+    [live.alarms, me.role],
   );
+
+  // Somebody with fields and no alarm has come for the numbers. Asked once: no page turns by itself.
+  const has_begun = useRef(false);
+  useEffect(() => {
+    if (has_begun.current || !live.has_snapshot) return;
+    has_begun.current = true;
+    if (isFieldRole(me.role) && open_alarms === 0) setTab("stations");
+  }, [live.has_snapshot, me.role, open_alarms]);
 
   // The store is asked at the time of the click, so that the callback never changes and a new
   // value redraws one row, not two thousand.
@@ -88,11 +97,11 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
       <FaultBar feed={feed} />
       <main className="body">
         <div className="side">
-          <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} onChoose={open} />
+          <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} role={me.role} onChoose={open} />
           <StationList
             stations={shown} all={sorted.length} selected={selected?.id ?? null}
             text={filter.text} onText={(text) => setFilter({ ...filter, text })}
-            note={note} onChoose={open}
+            note={note} role={me.role} onChoose={open}
           />
         </div>
         <div className="middle">

@@ -3,7 +3,7 @@
 
 import uPlot from "uplot";
 import type { Course } from "../domain/course";
-import { unitOf } from "../domain/quantities";
+import { isFlag, shownFigure } from "../domain/quantities";
 import { uiScale } from "../map/images";
 import type { StageLine } from "../domain/stages";
 import { hourMinute, monthDay } from "../domain/time";
@@ -11,6 +11,7 @@ import { hourMinute, monthDay } from "../domain/time";
 export interface ChartWords {
   readonly stages: readonly StageLine[];
   readonly quantity: string;
+  readonly flags: readonly [string, string]; // the words for 0 and 1
 }
 
 const INK = "#42545c";
@@ -20,17 +21,21 @@ const SUSPECT = "#8a3b00";
 const FAMILY = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
 
 /** From the lowest good value to the next stage above the highest, with air; never a flat sliver. */
-export function yRange(course: Course, stages: readonly StageLine[]): { low: number; high: number } {
+export function yRange(course: Course, stages: readonly StageLine[], quantity: string): { low: number; high: number } {
+  if (isFlag(quantity)) return { low: -0.25, high: 1.25 };
   const low = course.low ?? 0;
   const high = course.high ?? 1;
   const above = stages.find(({ value }) => value > high)?.value ?? high;
   const span = Math.max(above - low, 0.1 * Math.max(Math.abs(high), 1));
-  return { low: low - 0.08 * span, high: Math.max(above, low + span) + 0.12 * span };
+  const slack = above > high ? 0 : (span - (high - low)) / 2; // without a stage above, the curve is in the middle
+  return { low: low - slack - 0.08 * span, high: Math.max(above, low - slack + span) + 0.12 * span };
 }
 
 export function chartOptions(width: number, height: number, words: ChartWords): uPlot.Options {
   const scale = uiScale();
   const font = `${12 * scale}px ${FAMILY}`;
+  const is_flag = isFlag(words.quantity);
+  const stepped = is_flag ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
   return {
     width,
     height,
@@ -41,16 +46,21 @@ export function chartOptions(width: number, height: number, words: ChartWords): 
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: [
       { stroke: INK, font, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 28 * scale, space: 58 * scale, values: (_, at) => at.map(timeWord) },
-      { stroke: INK, font, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 48 * scale, space: 34 * scale },
+      { stroke: INK, font, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, size: 48 * scale, space: 34 * scale, ...(is_flag && flagAxis(words)) },
     ],
     series: [
       {},
-      { stroke: LINE, width: 2 * scale, spanGaps: false, points: { show: isSparse, size: 5 * scale, fill: LINE } },
+      { stroke: LINE, width: 2 * scale, spanGaps: false, ...(stepped && { paths: stepped }), points: { show: isSparse, size: 5 * scale, fill: LINE } },
       { stroke: SUSPECT, width: 0, paths: () => null, points: { show: drawCrosses } },
     ],
-    hooks: { drawAxes: [(plot) => drawStages(plot, words.stages)], setCursor: [(plot) => showReading(plot, words)] },
+    hooks: { drawAxes: [(plot) => drawStages(plot, words)], setCursor: [(plot) => showReading(plot, words)] },
     plugins: [],
   };
+}
+
+/** Yes and no have two words, no numbers between them. */
+function flagAxis({ flags }: ChartWords): Partial<uPlot.Axis> {
+  return { splits: () => [0, 1], values: () => [...flags], space: 1 };
 }
 
 /** A usual CSS pixel in canvas pixels, larger on a wall. */
@@ -95,7 +105,7 @@ function drawCrosses(plot: uPlot, series: number): boolean {
   return false;
 }
 
-function drawStages(plot: uPlot, stages: readonly StageLine[]): void {
+function drawStages(plot: uPlot, { stages, quantity }: ChartWords): void {
   const { ctx } = plot;
   const { left, top, width, height } = plot.bbox;
   ctx.save();
@@ -114,7 +124,7 @@ function drawStages(plot: uPlot, stages: readonly StageLine[]): void {
   });
   ctx.restore();
   const taken: Box[] = [];
-  for (const stage of stages.toReversed()) stageLabel(plot, stage, taken);
+  for (const stage of stages.toReversed()) stageLabel(plot, stage, quantity, taken);
 }
 
 function stageLine(ctx: CanvasRenderingContext2D, left: number, width: number, y: number, stage: StageLine): void {
@@ -141,7 +151,7 @@ interface Box {
 }
 
 /** On its line at the left, or at the right where the curve or another label is in the way. */
-function stageLabel(plot: uPlot, stage: StageLine, taken: Box[]): void {
+function stageLabel(plot: uPlot, stage: StageLine, quantity: string, taken: Box[]): void {
   const { ctx } = plot;
   const { left, top, height } = plot.bbox;
   const y = plot.valToPos(stage.value, "y", true);
@@ -149,7 +159,7 @@ function stageLabel(plot: uPlot, stage: StageLine, taken: Box[]): void {
   const px = one();
   ctx.save();
   ctx.font = `600 ${11 * px}px ${FAMILY}`;
-  const text = `${stage.word} ${stage.value.toFixed(2)}`;
+  const text = `${stage.word} ${shownFigure(quantity, stage.value)}`;
   const width = ctx.measureText(text).width + 10 * px;
   const box_top = Math.max(top, y - 17 * px);
   const right = left + plot.bbox.width - width - 4 * px;
@@ -188,7 +198,7 @@ function overlaps(a: Box, b: Box): boolean {
 }
 
 /** The reading under the pointer, as words above the chart. */
-function showReading(plot: uPlot, { quantity }: ChartWords): void {
+function showReading(plot: uPlot, { quantity, flags }: ChartWords): void {
   const row = plot.cursor.idx ?? null;
   const at = row === null ? undefined : plot.data[0][row];
   const value = row === null ? undefined : (plot.data[1]?.[row] ?? plot.data[2]?.[row]);
@@ -200,7 +210,7 @@ function showReading(plot: uPlot, { quantity }: ChartWords): void {
   }
   bubble.hidden = at === undefined || value == null;
   if (at === undefined || value == null) return;
-  bubble.textContent = `${monthDay(at * 1000)} ${hourMinute(at * 1000)}　${value.toFixed(2)} ${unitOf(quantity)}`;
+  bubble.textContent = `${monthDay(at * 1000)} ${hourMinute(at * 1000)}　${isFlag(quantity) ? flags[value === 0 ? 0 : 1] : shownFigure(quantity, value)}`;
   bubble.style.left = plot.valToPos(at, "x") > plot.over.clientWidth / 2 ? "4px" : "auto";
   bubble.style.right = plot.valToPos(at, "x") > plot.over.clientWidth / 2 ? "auto" : "4px";
 }

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from ingest.store_writer import StoreWriter
 from ingest.stores import open_store
 from ingest.stores.series_store import SeriesStore
 from satomori.clock import now_ms
-from satomori.installation import Installation
+from satomori.installation import STRAYS, Installation
 from satomori.settings import Settings, read_secret
 from satomori.steady_reader import SteadyReader
 
@@ -51,6 +52,7 @@ async def run_intake(settings: Settings) -> None:
     journals = {lane: _journal(place, lane, registry) for lane in Lane}
     intake = Intake(
         broker=_broker_address(settings, place),
+        strays=_strays_address(settings, place),
         registry=registry,
         journals=journals,
         followers=_followers(place, "intake"),
@@ -113,18 +115,25 @@ async def run_web(settings: Settings) -> None:
         map_view=MapView(**settings.map.model_dump()),
         secure_cookies=settings.web.secure_cookies,
     )
-    options = uvicorn.Config(
+    try:
+        await _serve(_Server(server_options(settings, app)), app)
+    finally:
+        store.close()
+
+
+def server_options(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    """How web is served. What a caller says of its address holds only from a trusted proxy."""
+    proxies = list(settings.web.trusted_proxies)
+    return uvicorn.Config(
         app,
         host=settings.web.host,
         port=settings.web.port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=3,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
     )
-    try:
-        await _serve(_Server(options), app)
-    finally:
-        store.close()
 
 
 class _Server(uvicorn.Server):
@@ -193,6 +202,13 @@ def _broker_address(settings: Settings, place: Installation) -> BrokerAddress:
         version=Version.V3_1_1 if broker.mqtt == "3.1.1" else Version.V5,
         tls_ca=Path(broker.tls_ca) if broker.tls_ca else None,
     )
+
+
+def _strays_address(settings: Settings, place: Installation) -> BrokerAddress | None:
+    """Only where the ACL is ours: elsewhere this account might hear every message again."""
+    if settings.broker.mode != "child" or settings.broker.mqtt != "5":
+        return None
+    return replace(_broker_address(settings, place), username=STRAYS)
 
 
 def _store(settings: Settings, place: Installation) -> SeriesStore:

@@ -6,13 +6,22 @@ values are errors that give path, value and reason. Refuses to know what the opt
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 ENVIRONMENT_PREFIX = "SATOMORI__"
 
@@ -25,7 +34,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _network(address: str) -> str:
+    """Names and ``*`` are refused: whom to trust must be certain."""
+    try:
+        ipaddress.ip_network(address)
+    except ValueError:
+        raise ValueError("an IP address or a network such as 10.0.0.0/8 is expected") from None
+    return address
+
+
 _Port = Annotated[int, Field(ge=0, le=65535)]
+_Network = Annotated[str, AfterValidator(_network)]
 _Positive = Annotated[int, Field(gt=0)]
 
 
@@ -97,6 +116,15 @@ class WebSettings(_Section):
     port: _Port = 8000
     public_url: str = ""
     secure_cookies: bool = False
+    trusted_proxies: tuple[_Network, ...] = ()
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _list_of_an_environment(cls, value: object) -> object:
+        """The environment has no lists: there the addresses stand between commas."""
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
 
 
 class MapSettings(_Section):

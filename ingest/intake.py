@@ -24,7 +24,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.mqtt import BrokerAddress, Consumer, Link
 from ingest.mqtt_session import Greeting
-from ingest.topics import lane_of, retired, subscriptions
+from ingest.topics import lane_of, retired, stray_subscriptions, subscriptions
 
 __all__ = ["BrokerAddress", "Intake"]
 
@@ -43,6 +43,7 @@ class Intake:
         self,
         *,
         broker: BrokerAddress,
+        strays: BrokerAddress | None = None,
         registry: Registry,
         journals: Mapping[Lane, JournalWriter],
         followers: Mapping[Lane, JournalFollower],
@@ -60,9 +61,12 @@ class Intake:
 
         ``client_secret`` ends our client ids and nothing else: a broker hands a session to
         whoever names it, and a device that could name ours would destroy what waits in it.
+        ``strays`` is an account that may read the topics of no known kind and nothing else; what
+        is published there goes into the quarantine.
         Journal segments older than ``keep_ms`` go when every reader has passed them.
         """
         self._broker, self._registry, self._now = broker, registry, now
+        self._strays = strays
         self._journals, self._status_path, self._keep_ms = journals, status_path, keep_ms
         self._prefix, self._connections = client_prefix, connections_per_lane
         self._client_secret = client_secret
@@ -72,6 +76,7 @@ class Intake:
         self._followers = followers
         self._lanes: dict[Lane, LaneRunner] = {}
         self._consumers: list[Consumer] = []
+        self._hearing: list[Consumer] = []  # those whose silence would be ours
         self._outages: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -109,26 +114,48 @@ class Intake:
             self._lanes[lane] = runner
             for shard in range(self._connections):
                 runner.consumers.append(self._consumer(runner, shard))
+        self._hearing = [c for runner in self._lanes.values() for c in runner.consumers]
+        if self._strays is not None:
+            self._lanes[Lane.ROUTINE].consumers.append(self._stray_consumer(self._strays))
         self._consumers = [c for runner in self._lanes.values() for c in runner.consumers]
 
     def _consumer(self, runner: LaneRunner, shard: int) -> Consumer:
         lane, count = runner.lane, self._connections
         name = f"{self._prefix}-{lane}-{shard}"
+        filters = subscriptions(lane, shard, count), retired(lane, shard, count)
+        runner.add(BrokerFrame(self._now(), name, is_up=False))
+        return self._connection(
+            runner, self._broker, name, filters, lambda link: self._note_link(runner, link)
+        )
+
+    def _stray_consumer(self, strays: BrokerAddress) -> Consumer:
+        """Its link is journaled nowhere: a device is no more silent for its being away."""
+        name = f"{self._prefix}-strays"
+        return self._connection(
+            self._lanes[Lane.ROUTINE], strays, name, (stray_subscriptions(), []), lambda _: None
+        )
+
+    def _connection(
+        self,
+        runner: LaneRunner,
+        broker: BrokerAddress,
+        name: str,
+        filters: tuple[list[tuple[str, int]], list[str]],
+        on_link: Callable[[Link], None],
+    ) -> Consumer:
         greeting = Greeting(
             f"{name}-{self._client_secret}" if self._client_secret else name,
-            subscriptions(lane, shard, count),
-            retired(lane, shard, count),
+            *filters,
             keep_alive_s=self._keep_alive_s,
             session_expiry_s=self._session_expiry_s,
             receive_maximum=self._receive_maximum,
         )
-        runner.add(BrokerFrame(self._now(), name, is_up=False))
         return Consumer(
             greeting,
-            self._broker,
+            broker,
             now=self._now,
             on_messages=runner.wake,
-            on_link=lambda link: self._note_link(runner, link),
+            on_link=on_link,
             on_session_lost=runner.forget,
             had_session=name in runner.known_connections,
             name=name,
@@ -164,7 +191,7 @@ class Intake:
         """A status that cannot be written (a full disk) holds up no reading."""
         if self._status_path is None:
             return
-        fields = self._status.fields(at, (c.link for c in self._consumers))
+        fields = self._status.fields(at, [c.link for c in self._hearing])
         try:
             await asyncio.to_thread(write_status, self._status_path, fields)
         except OSError as error:

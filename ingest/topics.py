@@ -30,6 +30,11 @@ def subscriptions(lane: Lane, shard: int, shards: int) -> list[tuple[str, int]]:
     return found
 
 
+def stray_subscriptions() -> list[tuple[str, int]]:
+    """(filter, options) of all below our prefix; the broker's ACL leaves the strays of it."""
+    return [("field/v1/#", _QOS_1 | _NO_RETAINED)]
+
+
 def retired(lane: Lane, shard: int, shards: int) -> list[str]:
     """Filters that this connection had, had there been another number of connections."""
     own = {name for name, _ in subscriptions(lane, shard, shards)}

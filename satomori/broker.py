@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices.credentials import mosquitto_password_line
+from devices.kinds import KINDS
 
 BINARY_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 
@@ -94,6 +95,14 @@ def intake_account(name: str, password: str) -> Account:
         "topic read $SYS/#",
     )
     return Account(name, mosquitto_password_line(name, password), topics)
+
+
+def strays_account(name: str, password: str) -> Account:
+    """Intake's ear for topics of no known kind: it may read what no other connection does."""
+    denied = tuple(f"topic deny field/v1/{kind}/#" for kind in KINDS)
+    return Account(
+        name, mosquitto_password_line(name, password), ("topic read field/v1/#", *denied)
+    )
 
 
 def simulator_account(name: str, password: str) -> Account:

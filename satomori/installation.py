@@ -16,8 +16,17 @@ from alerts.rules import default_rules_text, load_rules
 from devices.database import open_database
 from devices.registry import Registry
 from satomori import migrations
-from satomori.broker import Account, intake_account, simulator_account, write_access_files
+from satomori.broker import (
+    Account,
+    intake_account,
+    simulator_account,
+    strays_account,
+    write_access_files,
+)
 from satomori.settings import Settings, SettingsError, read_secret
+
+STRAYS = "satomori-strays"
+"""Broker account of intake's ear for topics of no known kind."""
 
 SIMULATOR = "demo-simulator"
 """Broker account of a simulated fleet."""
@@ -83,7 +92,11 @@ class Installation:
 
     def broker_accounts(self, database: Engine) -> list[Account]:
         """Everybody who may log in to the broker: intake, and each unit in service."""
-        accounts = [intake_account(self.settings.broker.username, self.intake_password())]
+        password = self.intake_password()
+        accounts = [
+            intake_account(self.settings.broker.username, password),
+            strays_account(STRAYS, password),
+        ]
         if self.simulator_password_file.exists():
             password = read_secret(self.simulator_password_file)
             accounts.append(simulator_account(SIMULATOR, password))

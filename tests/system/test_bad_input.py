@@ -204,6 +204,21 @@ def _rejected(api: httpx.Client, reason: str) -> float:
     return _metric(api, "satomori_intake_lanes_rejected", reason=reason)
 
 
+def test_a_topic_of_no_known_kind_is_quarantined(
+    system: RunningSystem, client: Client, api: httpx.Client
+) -> None:
+    """The broker accepted the message, so it is not lost, and its sender can be found."""
+    topic = "field/v1/banana/bad-in/up"
+    assert client.publish(topic, _level(1, 1.0))
+
+    def found() -> list[dict[str, Any]]:
+        return [row for row in _quarantine(api)["rows"] if row["topic"] == topic]
+
+    wait_until(lambda: len(found()) == 1, "the stray message in quarantine", 10)
+    assert found()[0]["reason"] == "unknown_topic"
+    assert "banana" in found()[0]["detail"]
+
+
 @dataclass(frozen=True)
 class Flawed:
     """A message that is kept but for one field: what of it is stored, and the remark."""

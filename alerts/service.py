@@ -4,14 +4,15 @@ A thin shell: it reads, hands on and commits, and decides nothing. Refuses to kn
 routes (routing) and protocols (channels).
 
 One step is: entries → engine → one transaction (transitions, outbox, positions) → snapshot. A
-crash anywhere in it re-runs from the snapshot; what comes out again up to the committed positions
-is discarded, for it is in the ledger already.
+crash or a refused commit anywhere in it re-runs from the snapshot; what comes out again up to the
+committed positions is discarded, for it is in the ledger already.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -78,6 +79,8 @@ class AlertService:
         self._known = RegistrySnapshot(0, {}, {}, {}, {})
         self._lock = Lock()
         self._has_queued = False
+        self._is_whole = True  # False from the first entry that is run until it is committed
+        self._troubles: dict[str, str] = {}
         self._committed_at = self._peaks_at = self._snapshot_at = self._status_at = 0
         self._courier = Courier(
             self._outbox, channels, now=now, registry=lambda: self._known, public_url=public_url
@@ -105,11 +108,13 @@ class AlertService:
     def _step(self) -> bool:
         """One round of the process's work; True if there was anything to read."""
         with self._lock:
+            self._is_whole = False
             lane = self._read_next()
             transitions = lane.run(self._switch) if lane else []
             if transitions:
                 failpoint("engine.ran")
             self._commit(transitions)
+            self._is_whole = True
             self._apply_inbox()
             self._snapshot_if_due()
             self._status_if_due()
@@ -136,7 +141,10 @@ class AlertService:
         return rules is not None and follower.restore(snapshot, rules, self._known)
 
     def _stop(self) -> None:
+        """Save how far we are; after a failed step nothing, so that its entries are run again."""
         with self._lock:
+            if not self._is_whole:
+                return
             now = self._now()
             self._write([], [], now, self._peaks())
             self._save_if_caught_up(now)
@@ -220,15 +228,30 @@ class AlertService:
         self._snapshot_at = now
         if any(follower.is_catching_up for follower in self._lanes.values()):
             return
-        save_snapshot(self._snapshot_path, {lane: f.snapshot() for lane, f in self._lanes.items()})
-        for follower in self._lanes.values():
-            follower.reader.retain(follower.position)
+        with self._outages("snapshot"):
+            lanes = {lane: follower.snapshot() for lane, follower in self._lanes.items()}
+            save_snapshot(self._snapshot_path, lanes)
+            for follower in self._lanes.values():
+                follower.reader.retain(follower.position)
 
     def _status_if_due(self) -> None:
         now = self._now()
         if self._status_path is not None and now - self._status_at >= STATUS_MS:
             self._status_at = now
-            write_status(self._status_path, now, self._lanes, self._outbox.counts())
+            with self._outages("status"):
+                write_status(self._status_path, now, self._lanes, self._outbox.counts())
+
+    @contextmanager
+    def _outages(self, what: str) -> Iterator[None]:
+        """A file that cannot be written (a full disk) is said once; the alarms go on without."""
+        try:
+            yield
+        except OSError as error:
+            if self._troubles.get(what) != str(error):
+                self._troubles[what] = str(error)
+                log.error("alerts.file.not_written", file=what, reason=str(error))
+        else:
+            self._troubles.pop(what, None)
 
     # ── rules ───────────────────────────────────────────────────────────────────────────────
 

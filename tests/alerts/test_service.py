@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, select
 
@@ -24,6 +25,7 @@ from alerts.rules import load_rules
 from alerts.service import AlertService
 from alerts.tables import delivery, transition
 from alerts.transitions import Transition
+from devices.database import writing
 from devices.frames import BrokerFrame, Frame, Lane, ReadingsFrame, RevisionFrame, TickFrame
 from devices.registry import DeviceDraft, Registry, RegistrySnapshot
 from ingest.journal import JournalWriter
@@ -232,11 +234,11 @@ async def test_new_rules_hold_from_the_revision_frame_on(house: House) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("loss", ["kept", "lost", "torn"])
+@pytest.mark.parametrize("loss", ["kept", "lost", "torn", "of another release"])
 async def test_an_alarm_that_is_open_over_a_restart_clears_afterwards(
     house: House, loss: str
 ) -> None:
-    """With the snapshot, and where it was lost or torn: the ledger's open alarms are taken over."""
+    """With the snapshot, and where it cannot be used: the ledger's open alarms are taken over."""
     async with running(house):
         house.write(Lane.URGENT, house.river(0, gauge_0=4.5))
         await until(lambda: bool(house.book.open_alarms()))
@@ -245,6 +247,10 @@ async def test_an_alarm_that_is_open_over_a_restart_clears_afterwards(
         snapshot.unlink()
     elif loss == "torn":
         snapshot.write_bytes(snapshot.read_bytes()[:100])
+    elif loss == "of another release":
+        with np.load(snapshot) as file:
+            arrays = {name: file[name] for name in file.files if "down_since" not in name}
+        np.savez(snapshot, allow_pickle=False, **arrays)
     house.write(Lane.URGENT, house.river(1, gauge_0=3.9), house.river(2, gauge_0=1.0))
     async with running(house):
         await until(lambda: not house.book.open_alarms())
@@ -282,6 +288,37 @@ async def test_the_status_file_says_how_far_the_process_has_come(house: House) -
     assert said["process"] == "alerts"
     assert said["lanes"]["urgent"]["is_fed"] is True
     assert said["lanes"]["routine"]["is_fed"] is False
+
+
+async def test_what_was_not_committed_is_run_again_after_a_restart(house: House) -> None:
+    """The database refuses a transition: neither position nor snapshot goes past its reading."""
+    refusal = (
+        "CREATE TRIGGER refusal BEFORE INSERT ON transition"
+        " BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    with writing(house.database) as connection:
+        connection.exec_driver_sql(refusal)
+    house.write(Lane.URGENT, house.river(0, gauge_0=3.5))
+    with service(house.directory, {"log": LogChannel()}) as one, pytest.raises(ExceptionGroup):
+        await one.run()
+    with writing(house.database) as connection:
+        connection.exec_driver_sql("DROP TRIGGER refusal")
+    async with running(house):
+        await until(house.is_read)
+    assert [stage for _, _, stage in house.transitions()] == ["caution"]
+
+
+async def test_a_status_file_that_cannot_be_written_stops_no_alarm(house: House) -> None:
+    """A full disk of the status file: alarms go on, and the file is written when it can be."""
+    path = house.directory / "alerts.json"
+    path.with_suffix(".new").mkdir()
+    async with running(house):
+        house.write(Lane.URGENT, house.river(0, gauge_0=3.5))
+        await until(lambda: bool(house.book.open_alarms()))
+        house.write(Lane.URGENT, house.river(1, gauge_0=1.0))
+        await until(lambda: not house.book.open_alarms())
+        path.with_suffix(".new").rmdir()
+        await until(path.exists, 5)
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS)

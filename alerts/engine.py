@@ -17,9 +17,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.arrays import Arrays, expect_layout, expect_shapes
 from alerts.evaluator import (
     TICK_ROW,
-    Arrays,
     Evaluator,
     Finding,
     Fresh,
@@ -154,7 +154,18 @@ class Engine:
         return arrays
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Stand as ``state`` said, under the same rule set. Raises KeyError if it was another."""
+        """Stand as ``state`` said, under the same rule set.
+
+        Raises OtherLayout or IndexError if it was another, or another release's; the engine is
+        of no use then.
+        """
+        expect_layout(arrays, self.state())
+        limit = len(arrays["memory/measured_at"])
+        expect_shapes(
+            arrays,
+            **{"memory/received_at": (limit,), "memory/value": (2, limit)},
+            **{"listening/device_of": (limit,)},
+        )
         self.revision = int(arrays["revision"])
         self._listening.restore(_under("listening/", arrays))
         self._memory = SeriesMemory(**{k: v.copy() for k, v in _under("memory/", arrays).items()})

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.arrays import Arrays
 from alerts.listening import Listening
 from alerts.transitions import Transition
 from devices.frames import Lane
@@ -21,9 +22,6 @@ from devices.readings import Float64s, Indices, Int32s, Int64s, Readings
 from devices.registry import Device, RegistrySnapshot
 
 Bools = NDArray[np.bool_]
-Arrays = dict[str, NDArray[Any]]
-"""State as named arrays, for the snapshot file."""
-
 TICK_ROW = -1
 """Row of a transition that no reading brought."""
 
@@ -177,4 +175,4 @@ class Evaluator(Protocol):
         """All state, for a snapshot."""
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], /) -> None:
-        """Stand as ``state`` said."""
+        """Stand as ``state`` said. Raises OtherLayout or IndexError where arrays do not fit."""

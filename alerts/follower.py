@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from alerts.arrays import OtherLayout
 from alerts.engine import Engine
 from alerts.evaluator import OpenAlarm
 from alerts.feed import JournalReader
@@ -56,7 +57,8 @@ class LaneFollower:
         self._entries: list[Entry] = []
 
     def restore(self, snapshot: LaneSnapshot, rules: RuleSet, registry: RegistrySnapshot) -> bool:
-        """Stand as the snapshot says; False if it is not of this journal, or from its future.
+        """Stand as the snapshot says; False if it is not of this journal, from its future, or not
+        in the layout of this release (which is logged): then what the ledger has open is adopted.
 
         A snapshot ahead of the ledger is of another ledger (a restored database): what lies
         between would be lost.
@@ -66,8 +68,8 @@ class LaneFollower:
         engine = Engine(self.lane, rules, registry)
         try:
             engine.restore(snapshot.arrays)
-        except KeyError as error:
-            log.error("alerts.snapshot.incomplete", lane=str(self.lane), missing=str(error))
+        except (OtherLayout, IndexError) as error:
+            log.error("alerts.snapshot.other_layout", lane=str(self.lane), reason=str(error))
             return False
         self.engine, self.position = engine, snapshot.position
         self.is_to_be_reconciled = not self.is_catching_up

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.arrays import expect_shapes
 from devices.frames import BrokerFrame
 from devices.readings import Int32s, Int64s
 
@@ -126,6 +127,12 @@ class Listening:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Stand as ``state`` said."""
+        expect_shapes(
+            arrays,
+            clock=(3,),
+            known=arrays["heard"].shape,
+            down_since=arrays["connections"].shape,
+        )
         clock, tick, previous = (int(x) for x in arrays["clock"])
         self.clock_ms = clock
         self.tick_at = None if tick < 0 else tick

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.arrays import expect_shapes
 from alerts.transitions import NORMAL, WITHDRAWN, Transition, transition_id
 
 
@@ -116,6 +117,7 @@ class Scribe:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Remember the open alarms that ``state`` said."""
+        expect_shapes(arrays, open_keys=(len(arrays["open_ids"]), 2))
         pairs = zip(arrays["open_keys"], arrays["open_ids"], strict=True)
         self.open = {(int(key), bool(drill)): str(alarm) for (key, drill), alarm in pairs}
 

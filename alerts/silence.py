@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
+from alerts.arrays import Arrays, expect_shapes
+from alerts.evaluator import TICK_ROW, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
 from alerts.listening import Listening
 from alerts.rules import SilenceRule
 from alerts.scribe import Place, Scribe, Shown, When
@@ -118,6 +119,8 @@ class Silence:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], /) -> None:
         """Stand as ``state`` said; the devices and their limits are those of then, too."""
+        places = arrays["device"].shape
+        expect_shapes(arrays, after_ms=places, is_silent=places, changed_at=places)
         self._device = arrays["device"]
         self._after_ms = arrays["after_ms"]
         self._start()

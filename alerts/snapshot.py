@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from devices.frames import Lane, Position
 log = structlog.get_logger()
 
 FORMAT: Final = 3
+"""To be raised when the meaning of an array changes; other names and shapes are found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,25 @@ def load_snapshot(path: Path) -> dict[Lane, LaneSnapshot] | None:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        return _lanes(arrays)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        log.error("alerts.snapshot.unreadable", path=str(path), reason=str(error))
+    except _UNREADABLE as error:
+        log.error("alerts.snapshot.unreadable", path=str(path), reason=repr(error))
         return None
+
+
+_UNREADABLE: Final = (
+    OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,  # no such file of numpy
+    ValueError, KeyError, TypeError, AttributeError,  # or its text says something else
+)  # fmt: skip
+
+
+def _lanes(arrays: dict[str, NDArray[Any]]) -> dict[Lane, LaneSnapshot]:
+    """Raises ValueError for another format, and whatever comes of a text that says nonsense."""
     about = json.loads(str(arrays.pop("about")))
     if about["format"] != FORMAT:
-        log.warning("alerts.snapshot.other_format", path=str(path), found=about["format"])
-        return None
+        raise ValueError(f"format {about['format']!r} where {FORMAT} is read")
     return {
         Lane(lane): LaneSnapshot(
             _as_position(one["position"]),

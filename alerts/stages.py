@@ -15,7 +15,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.evaluator import TICK_ROW, Arrays, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
+from alerts.arrays import Arrays, expect_shapes
+from alerts.evaluator import TICK_ROW, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
 from alerts.ladder import NEVER, LadderShape, Standing, settle, step_plausible, step_suspect
 from alerts.listening import Listening
 from alerts.peaks import NOTHING, Peaks
@@ -265,6 +266,8 @@ class Stages:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], /) -> None:
         """Stand as ``state`` said; the places and thresholds are those of then, too."""
+        places, rungs = len(arrays["series"]), len(self._scribe.stages)
+        expect_shapes(arrays, device=(places,), thresholds=(places, rungs), peak=(2 * places,))
         self._series = arrays["series"]
         self._device = arrays["device"]
         self._slot_of = _slots(self._series, int(arrays["limit"]))

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.arrays import expect_shapes
 from alerts.ladder import NEVER, ROUNDING, LadderShape, Standing, next_due
 from devices.readings import Float64s, Indices, Int64s
 
@@ -114,6 +115,10 @@ class Standings:
         """Standings as ``state`` said, with the thresholds of then."""
         table = cls(arrays["thresholds"], shape)
         touched = arrays["touched"]
+        expect_shapes(
+            arrays,
+            **dict.fromkeys(_COLUMNS, touched.shape) | {"since": (len(touched), table.rungs)},
+        )
         for name in _COLUMNS:
             getattr(table, name)[touched] = arrays[name]
         for slot in touched.tolist():

@@ -16,3 +16,8 @@ export function isWithoutFloods(role: Role): boolean {
 export function takesCharge(role: Role): boolean {
   return role !== "public";
 }
+
+/** Works for the city: the server shows the others only what they were sent themselves. */
+export function seesWhoWasTold(role: Role): boolean {
+  return role !== "public" && role !== "owner";
+}

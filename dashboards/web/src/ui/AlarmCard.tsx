@@ -1,22 +1,25 @@
 import { useEffect, useId, useState, type FormEvent } from "react";
 import { api, ApiError } from "../api/client";
-import type { Alarm, Station } from "../api/types";
+import type { Alarm, Role, Station } from "../api/types";
 import { alarmPeak } from "../domain/figures";
+import { takesCharge } from "../domain/roles";
 import { alarmState } from "../domain/states";
 import { useSpeech } from "../i18n/language";
 import { alarmWord } from "../i18n/words";
 import { AlarmFlags, AlarmTimes } from "./AlarmList";
 import { StateMark } from "./StateMark";
+import { AlarmRecord } from "./Timeline";
 
 interface AlarmCardProps {
   readonly alarm: Alarm;
   readonly station: Station;
-  readonly may_acknowledge: boolean;
+  readonly role: Role;
 }
 
-export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
+export function AlarmCard({ alarm, station, role }: AlarmCardProps) {
   const { t } = useSpeech();
   const is_open = alarm.state === "active" && alarm.acknowledged_at === null;
+  const may_acknowledge = takesCharge(role);
   const peak = alarmPeak(alarm, station);
   return (
     <section className="card" data-testid={`card-${alarm.id}`} data-level={alarm.level} data-state={alarm.state} data-open={is_open}>
@@ -35,6 +38,7 @@ export function AlarmCard({ alarm, station, may_acknowledge }: AlarmCardProps) {
         <blockquote className="card-comment">{alarm.acknowledge_comment}</blockquote>
       )}
       {is_open && may_acknowledge && <AcknowledgeForm alarm={alarm} />}
+      <AlarmRecord alarm={alarm} station={station} role={role} />
     </section>
   );
 }

@@ -9,7 +9,6 @@ import { useLive, useNow } from "../live/store";
 import { AlarmCard } from "./AlarmCard";
 import { CourseSection } from "./CourseSection";
 import { Readout } from "./Readout";
-import { AlarmRecord } from "./Timeline";
 import { ValueTable } from "./ValueTable";
 
 interface StationPanelProps {
@@ -49,10 +48,9 @@ export function StationPanel({ station, me, onClose }: StationPanelProps) {
       <div className="panel-body">
         <Readout station={station} />
         {of_station.map((alarm) => (
-          <AlarmCard key={alarm.id} alarm={alarm} station={station} may_acknowledge={me.role !== "public"} />
+          <AlarmCard key={alarm.id} alarm={alarm} station={station} role={me.role} />
         ))}
         <CourseSection station={station} />
-        {of_station.map((alarm) => <AlarmRecord key={alarm.id} alarm={alarm} station={station} />)}
         <ValueTable station={station} />
         <LostData station={station} />
       </div>

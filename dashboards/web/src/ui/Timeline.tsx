@@ -2,12 +2,14 @@
 
 import { useEffect, useState } from "react";
 import { api } from "../api/client";
-import type { Alarm, AlarmDetail, Delivery, Station } from "../api/types";
+import type { Alarm, AlarmDetail, Delivery, Role, Station } from "../api/types";
+import { seesWhoWasTold } from "../domain/roles";
+import { toldTo } from "../domain/told";
 import { figureWithUnit, isFlag } from "../domain/quantities";
 import { clockTime, isSameDay, MINUTE, monthDay } from "../domain/time";
 import { useSpeech } from "../i18n/language";
 import type { Dictionary } from "../i18n/dictionaries";
-import { alarmWord, channelWord, deliveryWord, stageWord } from "../i18n/words";
+import { channelWord, deliveryWord, stageWord } from "../i18n/words";
 import { useNow } from "../live/store";
 
 interface TimelineProps {
@@ -24,16 +26,44 @@ interface Entry {
   readonly note: string;
 }
 
-/** The record of one alarm; keeps itself up to date while something is on its way. */
-export function AlarmRecord({ alarm, station }: { readonly alarm: Alarm; readonly station: Station }) {
+interface AlarmRecordProps {
+  readonly alarm: Alarm;
+  readonly station: Station;
+  readonly role: Role;
+}
+
+/** Whom it was told in one line, and the whole record behind it; both keep up to date. */
+export function AlarmRecord({ alarm, station, role }: AlarmRecordProps) {
   const { t } = useSpeech();
   const { detail, has_failed } = useAlarmDetail(alarm);
   return (
-    <section className="timeline" data-testid="timeline">
-      <h3>{t.told}<small>{alarmWord(t, alarm, station.kind)}</small></h3>
+    <div className="timeline">
       {has_failed && <p className="card-failed" role="status">{t.told_failed}</p>}
-      {detail !== null && <Timeline alarm={alarm} detail={detail} station={station} />}
-    </section>
+      {detail !== null && seesWhoWasTold(role) && <ToldLine deliveries={detail.deliveries} />}
+      {detail !== null && (
+        <details data-testid="timeline">
+          <summary>{seesWhoWasTold(role) ? t.told : t.record}</summary>
+          <Timeline alarm={alarm} detail={detail} station={station} />
+        </details>
+      )}
+    </div>
+  );
+}
+
+const NAMED = 3;
+
+/** The first thing that somebody who was woken wants to know: who knows of it already. */
+function ToldLine({ deliveries }: { readonly deliveries: readonly Delivery[] }) {
+  const { t } = useSpeech();
+  const { reached, failed, waiting, is_logged } = toldTo(deliveries);
+  const others = Math.max(reached.length - NAMED, 0);
+  return (
+    <p className="card-told" data-testid="told">
+      {reached.length > 0 && <span>{t.told_reached(reached.slice(0, NAMED).join(t.comma), others)}</span>}
+      {reached.length === 0 && <span>{is_logged ? t.told_log_only : t.told_none}</span>}
+      {waiting > 0 && <span>{t.told_waiting(waiting)}</span>}
+      {failed > 0 && <strong>{t.told_failures(failed)}</strong>}
+    </p>
   );
 }
 
@@ -44,7 +74,6 @@ function Timeline({ alarm, detail, station }: TimelineProps) {
     (a, b) => (a.at ?? Infinity) - (b.at ?? Infinity),
   );
   return (
-    <>
       <ol>
         {entries.map(({ key, at, what, title, note }) => (
           <li key={key} data-what={what}>
@@ -54,8 +83,6 @@ function Timeline({ alarm, detail, station }: TimelineProps) {
           </li>
         ))}
       </ol>
-      {detail.deliveries.length === 0 && <p className="timeline-none">{t.told_none}</p>}
-    </>
   );
 }
 

@@ -22,15 +22,22 @@ def drafts_for(
     people: Sequence[Person],
     channels: Collection[str],
 ) -> list[DeliveryDraft]:
-    """One draft a transition, recipient and channel, each at most once whatever the routes."""
+    """One draft a transition, recipient and channel, each at most once whatever the routes.
+
+    Whoever is reached on one channel, by whatever route, gives no refusal for the others. The log
+    is a record and reaches nobody: a person whom it alone would tell is refused, and so on record.
+    """
     drafts: dict[tuple[str, int | None, str], DeliveryDraft] = {}
     for one in transitions:
         device = devices.get(one.device)
         for route in routes:
             if _is_told(one, route) and _matches(one, route, device):
                 for draft in _drafts(one, route, people, channels):
-                    drafts.setdefault((one.id, draft.person, draft.channel), draft)
-    return list(drafts.values())
+                    key = (one.id, draft.person, draft.channel)
+                    if key not in drafts or drafts[key].refusal:
+                        drafts[key] = draft
+    reached = {(d.transition, d.person) for d in drafts.values() if d.person and not d.refusal}
+    return [d for d in drafts.values() if not d.refusal or (d.transition, d.person) not in reached]
 
 
 def _is_told(one: Transition, route: Route) -> bool:

@@ -95,3 +95,28 @@ def test_a_warning_that_can_reach_nobody_is_on_record() -> None:
     assert _told(RULES, step(1, 2), people=(MUTE,)) == [
         (5, "mail", "", "mute has no address on a channel that is configured")
     ]
+
+
+def test_whoever_is_reached_on_one_channel_is_no_failure_on_another() -> None:
+    """Neither a webhook that she does not have in the same route, nor another route of it alone."""
+    hooks = '[[routes]]\nname = "hooks"\npeople = ["aki"]\nchannels = ["webhook"]\n'
+    assert _told(RULES + hooks, step(1, 2), people=(AKI,)) == [(1, "mail", "aki@example.jp", None)]
+    first, second = RULES.split("[[routes]]")[0], RULES.split("[[routes]]")[1]
+    other_way_round = f"{first}{hooks}[[routes]]{second}"
+    assert _told(other_way_round, step(1, 2), people=(AKI,)) == [
+        (1, "mail", "aki@example.jp", None)
+    ]
+
+
+def test_the_log_reaches_nobody() -> None:
+    """It is written all the same, and the person whom nothing else can tell is on record."""
+    rules = RULES.replace('"webhook"]', '"webhook", "log"]')
+    assert _told(rules, step(1, 2), people=(AKI, MUTE)) == [
+        (None, "log", "staff", None),
+        (1, "mail", "aki@example.jp", None),
+        (5, "mail", "", "mute has no address on a channel that is configured"),
+    ]
+    assert _told(rules, step(1, 2), people=(FARMER,)) == [
+        (None, "log", "staff", None),
+        (None, "mail", "", "route staff has no recipients"),
+    ]

@@ -101,7 +101,7 @@ def test_whoever_is_reached_on_one_channel_is_no_failure_on_another() -> None:
     """Neither a webhook that she does not have in the same route, nor another route of it alone."""
     hooks = '[[routes]]\nname = "hooks"\npeople = ["aki"]\nchannels = ["webhook"]\n'
     assert _told(RULES + hooks, step(1, 2), people=(AKI,)) == [(1, "mail", "aki@example.jp", None)]
-    first, second = RULES.split("[[routes]]")[0], RULES.split("[[routes]]")[1]
+    first, second = RULES.split("[[routes]]")
     other_way_round = f"{first}{hooks}[[routes]]{second}"
     assert _told(other_way_round, step(1, 2), people=(AKI,)) == [
         (1, "mail", "aki@example.jp", None)

@@ -6,6 +6,7 @@ Refuses to know who reads it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ def write_status(
     """Replace the file at ``path``; ``now`` is int ms UTC."""
     document = {
         "process": "alerts",
+        "pid": os.getpid(),
         "at": now,
         "lanes": {str(lane): _lane(follower, now) for lane, follower in lanes.items()},
         "deliveries": dict(deliveries),

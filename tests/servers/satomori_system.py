@@ -140,6 +140,21 @@ class RunningSystem:
         pid: int | None = status["children"].get(name)
         return pid
 
+    def is_at_work(self, name: str) -> bool:
+        """Whether the process that runs as ``name`` now has itself said that it works."""
+        pid = self.pid(name)
+        if name == "web":
+            try:
+                answer = httpx.get(f"{self.url}/api/health", timeout=1)
+            except httpx.HTTPError:
+                return False
+            return pid is not None and answer.status_code == httpx.codes.OK
+        try:
+            status = json.loads((self.place.run / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return pid is not None and status["pid"] == pid
+
     def is_broker_listening(self) -> bool:
         """Whether somebody accepts connections on the broker's port."""
         with socket.socket() as probe:

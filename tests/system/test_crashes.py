@@ -286,16 +286,21 @@ def _campaign(system: RunningSystem, kills_each: int, seed: int) -> Load:
     chance = random.Random(seed)
     victims = ["intake", "alerts", "web"] * kills_each
     chance.shuffle(victims)
+    killed_at_work: Counter[str] = Counter()
     system.start()
     with Load(system.broker_login(), seed) as load:
         for number, victim in enumerate(victims):
             for _ in range(chance.randint(3, 12)):
                 load.publish_round(skip="crash-04" if number == 2 and not load.skipped else "")
                 threading.Event().wait(0.02)
-            wait_until(lambda v=victim: system.pid(v) is not None, f"{victim} is up")  # type: ignore[misc]
+            # Three in four die at work, the others wherever their start has come to.
+            is_up = system.is_at_work if chance.random() < 0.75 else system.pid
+            _publish_until(load, lambda v=victim, up=is_up: bool(up(v)), f"{victim} is up")  # type: ignore[misc]
             assert system.kill(victim) is not None
+            killed_at_work[victim] += is_up == system.is_at_work
         load.publish_round()
         load.wait_acknowledged()
+    assert min(killed_at_work[name] for name in ("intake", "alerts", "web")) > kills_each // 3
     system.wait_ready()
     system.wait_for_readers()
     _wait_all_told(system)

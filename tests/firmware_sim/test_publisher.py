@@ -119,7 +119,8 @@ def test_a_broker_that_restarts_loses_nothing_on_the_way(
 ) -> None:
     """What was not acknowledged is sent again after the reconnection."""
     broker = start_mosquitto(persistence=True)
-    publisher = Publisher(Broker(port=broker.port), client_id="p", window=100)
+    window = 350  # all of them: while the broker is away nothing may block here
+    publisher = Publisher(Broker(port=broker.port), client_id="p", window=window)
     with publisher:
         for publication in _numbered(300):
             publisher.publish(publication.topic, publication.payload)

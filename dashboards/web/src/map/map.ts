@@ -129,6 +129,7 @@ function whenReady(map: LibreMap, act: () => void): void {
 type Points = GeoJSON.FeatureCollection<GeoJSON.Point>;
 
 const TAG_APART_PX = 20;
+const UNTAGGED = { tag: "", tag_anchor: "left", tag_offset: [0, 0] };
 
 /** The points with the place of each tag, by where its mark is on the screen now. */
 function withPlacedTags(map: LibreMap, points: Points): Points {
@@ -137,8 +138,11 @@ function withPlacedTags(map: LibreMap, points: Points): Points {
   const room: Room = { width, height, buttons: { width: 62, height: 150 } };
   const features = points.features.map((feature) => {
     const [longitude = 0, latitude = 0] = feature.geometry.coordinates;
+    const spot = map.project([longitude, latitude]);
+    const is_seen = spot.x >= 0 && spot.y >= 0 && spot.x <= width && spot.y <= height;
+    if (!is_seen) return { ...feature, properties: { ...feature.properties, ...UNTAGGED } }; // no tag without its mark
     const tag_width = tagWidthPx(String(feature.properties?.["tag"]));
-    const { anchor, offset } = placeTag(map.project([longitude, latitude]), tag_width, TAG_APART_PX * scale, room);
+    const { anchor, offset } = placeTag(spot, tag_width, TAG_APART_PX * scale, room);
     return { ...feature, properties: { ...feature.properties, tag_anchor: anchor, tag_offset: offset } };
   });
   return { ...points, features };

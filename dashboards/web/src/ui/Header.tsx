@@ -34,6 +34,7 @@ export function Header({ me, feed, city, open_alarms, onLeft }: HeaderProps) {
 
   return (
     <header className="header">
+      <h1 className="only-spoken">{t.brand}{city !== undefined && ` ${city}`}</h1>
       <Brand city={city} />
       <Clock />
       <Freshness feed={feed} />

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -59,6 +60,7 @@ async def run_system(
     Raises SettingsError when the system cannot be started as it is set up.
     """
     extras = extras or Extras()
+    _check_authority(settings.broker.tls_ca)
     await _until_ports_are_free(settings)
     place = Installation(settings)
     place.prepare(now_ms())
@@ -85,6 +87,14 @@ async def run_system(
     finally:
         await supervisor.stop()
         status.remove()
+
+
+def _check_authority(file: str) -> None:
+    """An authority that cannot be read is a wrong setting; trying again would not help."""
+    try:
+        ssl.create_default_context(cafile=file or None)
+    except OSError as error:
+        raise SettingsError(f"broker.tls_ca = {file!r}: {error.strerror or error}") from None
 
 
 async def _until_ports_are_free(settings: Settings) -> None:

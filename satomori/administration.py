@@ -159,6 +159,17 @@ def login_link(settings: Settings, name: str) -> str:
     return f"{settings.public_url}/login/{token}"
 
 
+def access_token(settings: Settings, name: str, days: int) -> str:
+    """A token with which a program acts as a person (``Authorization: Bearer``), shown once."""
+    with _database(settings) as database:
+        person = person_named(database, name)
+        if person is None:
+            raise SettingsError(f"nobody is named {name!r}")
+        return people_admin.create_access_token(
+            database, person.id, now=now_ms(), ttl_s=days * 86_400
+        )
+
+
 def set_password(settings: Settings, name: str, password: str) -> None:
     """Give a person a password."""
     with _database(settings) as database:

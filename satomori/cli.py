@@ -41,7 +41,11 @@ def run(config: Config = None) -> None:
     from satomori.system import run_system
 
     configure_logs("satomori")
-    asyncio.run(run_system(load_settings(config)))
+
+    def say_ready(settings: Settings) -> None:
+        typer.echo(f"里守り Satomori is ready: {settings.public_url}")
+
+    asyncio.run(run_system(load_settings(config), on_ready=say_ready))
 
 
 @app.command()
@@ -175,6 +179,18 @@ def people_link(name: str, config: Config = None) -> None:
     from satomori.administration import login_link
 
     typer.echo(login_link(load_settings(config), name))
+
+
+@people_app.command("token")
+def people_token(
+    name: str,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is good.")] = 365,
+    config: Config = None,
+) -> None:
+    """Print a token with which a program (Prometheus, a script) acts as NAME; it is shown once."""
+    from satomori.administration import access_token
+
+    typer.echo(access_token(load_settings(config), name, days))
 
 
 @people_app.command("password")

@@ -30,6 +30,7 @@ from satomori.system import Extras, run_system
 
 log = structlog.get_logger()
 
+NO_MAIL = "  Alarms go to this log only; --smtp host:port sends them to a mail server."
 LINK_TTL_S = 12 * 3600.0
 
 DEMO_PEOPLE = (
@@ -140,6 +141,7 @@ def _announcer(place: Installation) -> Callable[[Settings], None]:
         lines += [
             "",
             "  A storm reaches the city within the next minute. Ctrl-C stops everything.",
+            *([] if settings.mail.host else [NO_MAIL]),
             "",
         ]
         typer.echo("\n".join(lines))

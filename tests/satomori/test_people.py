@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from dashboards.auth import visitor_of
 from dashboards.tables import audit
-from satomori.administration import add_person
+from satomori.administration import access_token, add_person
+from satomori.clock import now_ms
 from satomori.demo import DEMO_PEOPLE, add_demo_people
 from satomori.installation import Installation
 from satomori.settings import Settings, SettingsError
@@ -60,3 +62,16 @@ def test_the_people_of_a_demo_are_in_the_audit_log_once(tmp_path: Path) -> None:
     add_demo_people(place, with_mail=False)
     add_demo_people(place, with_mail=True)
     assert _added(settings) == [(name, role) for name, _, role in DEMO_PEOPLE]
+
+
+def test_a_program_acts_as_a_person_with_a_token_of_limited_life(tmp_path: Path) -> None:
+    """Prometheus reads /metrics so; the token is good until its day and not after."""
+    settings = _settings(tmp_path)
+    _add(settings, "prometheus", role="disaster")
+    token = access_token(settings, "prometheus", days=1)
+    database = Installation(settings).open_database()
+    visitor = visitor_of(database, token, now_ms())
+    assert visitor is not None
+    assert visitor.view.role == "disaster"
+    assert visitor_of(database, token, now_ms() + 2 * 86_400_000) is None
+    database.dispose()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.exc import ArgumentError
 
 metadata = MetaData(
     naming_convention={
@@ -27,9 +28,13 @@ metadata = MetaData(
 def open_database(url: str) -> Engine:
     """Open ``sqlite:///path`` or ``postgresql+pg8000://…``; commits are durable when they return.
 
-    Raises ``sqlalchemy.exc.ArgumentError`` for an URL that cannot be read.
+    Raises ``sqlalchemy.exc.ArgumentError`` for an URL that cannot be read, or whose driver is not
+    installed.
     """
-    engine = create_engine(url, pool_pre_ping=True)
+    try:
+        engine = create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise ArgumentError(f"the driver {error.name} is not installed") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_sqlite_pragmas)
         event.listen(engine, "begin", _begin)

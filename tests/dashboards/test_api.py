@@ -124,7 +124,13 @@ async def test_latest_reading_and_alarm_make_the_station(house: House) -> None:
     async with house.client("hanako") as client:
         house.journal(house.readings("gauge", "water.level", *rising))
         house.open_alarm("gauge", "water.level", level=4, stage="danger")
-        snapshot = await wait_for(client, "/api/stations", lambda s: s["alarms"])
+        snapshot = await wait_for(
+            client,
+            "/api/stations",
+            lambda s: (
+                s["alarms"] and all(x["latest"] for x in s["stations"] if x["name"] == "gauge")
+            ),
+        )
     gauge = next(s for s in snapshot["stations"] if s["name"] == "gauge")
     assert (gauge["state"], gauge["level"]) == ("danger", 4)
     assert gauge["latest"]["water.level"]["value"] == 3.0

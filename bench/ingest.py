@@ -93,6 +93,7 @@ def run(options: Options) -> Result:
             began = time.monotonic()
             load = _publish(folder, options)
             published_s = time.monotonic() - began
+            _wait_for_intake(folder / "var" / "run" / "intake.json", int(str(load["acknowledged"])))
             _wait_for_readers(folder / "var" / "journal")
             seconds = time.monotonic() - began
             after = usage_of(children.values())
@@ -204,6 +205,21 @@ def _load_generator(folder: Path) -> Path:
     source = Path(__file__).with_name("loadgen.c")
     subprocess.run([compiler, "-O2", "-o", str(binary), str(source)], check=True)
     return binary
+
+
+def _wait_for_intake(status_file: Path, messages: int, patience_s: float = 15.0) -> None:
+    """Until intake has journaled as many messages as the broker acknowledged to the publisher.
+
+    Gives up, for the comparison to tell what is lost, when nothing has come in for ``patience_s``.
+    """
+    seen, last_change = 0, time.monotonic()
+    while seen < messages and time.monotonic() - last_change < patience_s:
+        with contextlib.suppress(OSError, ValueError):
+            lanes = json.loads(status_file.read_text())["lanes"].values()
+            now = sum(lane["messages"] for lane in lanes)
+            if now != seen:
+                seen, last_change = now, time.monotonic()
+        time.sleep(0.05)
 
 
 def _wait_for_readers(journal: Path, deadline_s: float = 300.0) -> None:

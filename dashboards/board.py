@@ -219,6 +219,10 @@ class Board:
     def _hear(self, devices: Int32s, received_at: Int64s) -> None:
         is_ours = (devices >= 0) & (devices < len(self._heard_at))
         np.maximum.at(self._heard_at, devices[is_ours], received_at[is_ours])
+        if self._overdue:  # who is heard again is known at once, not at the next ``pass_time``
+            heard = devices[is_ours]
+            in_time = self._now - self._heard_at[heard] <= self._limit_ms[heard]
+            self._overdue.difference_update(heard[in_time].tolist())
 
     def _in_service(self) -> Iterator[Device]:
         if self._registry is not None:

@@ -73,7 +73,7 @@ _UNITS: Final[Mapping[str, str]] = MappingProxyType({"Cel": "℃", "m3/s": "m³/
 
 def message(about: Subject, language: Language) -> Message:
     """The message on a transition; times are given in JST."""
-    return _japanese(about) if language == "ja" else _english(about)
+    return _letter(about, _JAPANESE if language == "ja" else _ENGLISH)
 
 
 def stage_label(stage: str, kind: str | None, language: Language) -> str:
@@ -82,62 +82,85 @@ def stage_label(stage: str, kind: str | None, language: Language) -> str:
     return labels[0 if language == "ja" else 1]
 
 
-def _japanese(about: Subject) -> Message:
-    t, device = about.transition, about.device
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What a letter says in one language; ``{}`` is the stage."""
+
+    language: Language
+    exercise_mark: str
+    unverified_mark: str
+    cleared: str
+    fell: str
+    reached: str
+    place: str
+    measured: str
+    stage: str
+    time: str
+    exercise: str
+    unverified: str
+    closing: str
+
+
+_JAPANESE = _Words(
+    language="ja",
+    exercise_mark="【訓練】",
+    unverified_mark="【未確認】",
+    cleared="{}（解除）",
+    fell="{}まで下がりました",
+    reached="{}に達しました",
+    place="場所",
+    measured="測定値",
+    stage="段階",
+    time="時刻",
+    exercise="これは訓練です。実際の状況ではありません。",
+    unverified="値が疑わしいため未確認です。現地またはほかの情報で確かめてください。",
+    closing="センサーの測定値をお知らせしています。",
+)
+_ENGLISH = _Words(
+    language="en",
+    exercise_mark="[EXERCISE] ",
+    unverified_mark="[UNVERIFIED] ",
+    cleared="{} (cleared)",
+    fell="fell to {}",
+    reached="{} reached",
+    place="Place",
+    measured="Measured",
+    stage="Stage",
+    time="Time",
+    exercise="This is an exercise. It does not describe the real situation.",
+    unverified="The value is doubtful and unverified: please check on site or elsewhere.",
+    closing="This message says what a sensor measured.",
+)
+
+
+def _letter(about: Subject, words: _Words) -> Message:
+    t, device, language = about.transition, about.device, words.language
     kind = device.kind if device else None
-    stage = stage_label(t.to_stage, kind, "ja")
-    place = _place(about, "ja")
-    marks = ("【訓練】" if t.is_exercise else "") + ("" if t.is_verified else "【未確認】")
-    if t.to_level == 0:
-        what = f"{stage}（解除）"
-    elif t.to_level < t.from_level:
-        what = f"{stage}まで下がりました"
-    elif t.rule_kind == "stages":
-        what = f"{stage}に達しました"
-    else:
-        what = stage
-    lines = [f"場所: {place}"]
-    if measured := _measured(about, "ja"):
-        lines.append(f"測定値: {measured}")
-    lines += [
-        f"段階: {stage_label(t.from_stage, kind, 'ja')} → {stage}",
-        f"時刻: {_time(t.measured_at)}",
+    place = _place(about, language)
+    before, stage = (stage_label(name, kind, language) for name in (t.from_stage, t.to_stage))
+    marks = (words.exercise_mark if t.is_exercise else "") + (
+        "" if t.is_verified else words.unverified_mark
+    )
+    measured = _measured(about, language)
+    lines = [
+        f"{words.place}: {place}",
+        *([f"{words.measured}: {measured}"] if measured else []),
+        f"{words.stage}: {before} → {stage}",
+        f"{words.time}: {_time(t.measured_at)}",
+        *([words.exercise] if t.is_exercise else []),
+        *([] if t.is_verified else [words.unverified]),
+        words.closing,
     ]
-    if t.is_exercise:
-        lines.append("これは訓練です。実際の状況ではありません。")
-    if not t.is_verified:
-        lines.append("値が疑わしいため未確認です。現地またはほかの情報で確かめてください。")
-    lines.append("センサーの測定値をお知らせしています。")
+    what = _what_happened(t, words).format(stage)
     return Message(f"{marks}{place}: {what}", _body(lines, about.link))
 
 
-def _english(about: Subject) -> Message:
-    t, device = about.transition, about.device
-    kind = device.kind if device else None
-    stage = stage_label(t.to_stage, kind, "en")
-    place = _place(about, "en")
-    marks = ("[EXERCISE] " if t.is_exercise else "") + ("" if t.is_verified else "[UNVERIFIED] ")
+def _what_happened(t: Transition, words: _Words) -> str:
     if t.to_level == 0:
-        what = f"{stage} (cleared)"
-    elif t.to_level < t.from_level:
-        what = f"fell to {stage}"
-    elif t.rule_kind == "stages":
-        what = f"{stage} reached"
-    else:
-        what = stage
-    lines = [f"Place: {place}"]
-    if measured := _measured(about, "en"):
-        lines.append(f"Measured: {measured}")
-    lines += [
-        f"Stage: {stage_label(t.from_stage, kind, 'en')} → {stage}",
-        f"Time: {_time(t.measured_at)}",
-    ]
-    if t.is_exercise:
-        lines.append("This is an exercise. It does not describe the real situation.")
-    if not t.is_verified:
-        lines.append("The value is doubtful and unverified: please check on site or elsewhere.")
-    lines.append("This message says what a sensor measured.")
-    return Message(f"{marks}{place}: {what}", _body(lines, about.link))
+        return words.cleared
+    if t.to_level < t.from_level:
+        return words.fell
+    return words.reached if t.rule_kind == "stages" else "{}"
 
 
 def _place(about: Subject, language: Language) -> str:

@@ -13,19 +13,6 @@ import devices.tables  # noqa: F401  (its tables are to be made, too)
 from devices.database import metadata, open_database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """An empty database with all tables, on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'satomori.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    engine = open_database(url)
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
-
-
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Engine]:
     """An empty SQLite database with all tables."""

@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 from pg8000.native import Connection, DatabaseError, InterfaceError
+from sqlalchemy import Engine
 
+from devices.database import metadata, open_database
 from tests.servers.mosquitto import free_port
 
 _numbers = count(1)
@@ -110,3 +112,16 @@ def postgres_url(postgres_port: int) -> str:
     connection.run(f"CREATE DATABASE {name}")
     connection.close()
     return f"postgresql+pg8000://satomori@127.0.0.1:{postgres_port}/{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database with all tables that were imported, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'satomori.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    engine = open_database(url)
+    metadata.create_all(engine)
+    yield engine
+    engine.dispose()

@@ -8,13 +8,13 @@ it carries it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from devices.frames import SeriesDefinition
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from devices.outcomes import Rejected, Remark, shown
 from devices.payload import NO_TIME, QUANTITY_CODES, QUANTITY_NAMES, Batch, decode_batch
 from devices.readings import Float64s, Int32s, Int64s, Quality, Readings, UInt8s
@@ -23,6 +23,9 @@ from ingest.check import Placed, place_in_time
 
 MAX_STATUS_BYTES: Final = 4096
 """A longer status message is refused as ``too_large``."""
+
+AWAITS_SERIES: Final = "awaits_series"
+"""Why a good message is refused: its series could not be made; it is resubmitted by itself."""
 
 _CLOCK = np.uint8(Quality.CLOCK)
 _GOOD = np.uint8(Quality.GOOD)
@@ -43,8 +46,8 @@ class Decoded:
     One row a sample: ``message`` index of its message, ``publisher`` (device or gateway),
     ``device``, ``sequence`` and ``boot`` (or NOT_GIVEN), ``own_time`` the device's time (NO_TIME
     where absent or impossible).
-    One row a value: ``owner`` its device, ``quantity`` code, ``measured_at``, ``received_at``,
-    ``value``, ``quality`` (CLOCK or GOOD).
+    One row a value: ``owner`` its device, ``sender`` who published it, ``quantity`` code,
+    ``measured_at``, ``received_at``, ``value``, ``quality`` (CLOCK or GOOD).
     A message has samples, a status, or a rejection; a gateway's may have samples and a rejection.
     """
 
@@ -55,6 +58,7 @@ class Decoded:
     boot: Int64s
     own_time: Int64s
     owner: Int32s
+    sender: Int32s
     quantity: UInt8s
     measured_at: Int64s
     received_at: Int64s
@@ -113,6 +117,7 @@ class Decoder:
             boot=batch.boot[samples],
             own_time=np.where(placed.is_ours, NO_TIME, batch.measured_at)[samples],
             owner=owner[values],
+            sender=publisher[of],
             quantity=batch.quantity[values],
             measured_at=placed.measured_at[of],
             received_at=received_at[message][of],
@@ -128,6 +133,36 @@ class Decoder:
         missing = np.flatnonzero(self._series[decoded.owner, decoded.quantity] == NO_SERIES)
         pairs = {(int(decoded.owner[k]), int(decoded.quantity[k])) for k in missing}
         return [(device, QUANTITY_NAMES[code]) for device, code in sorted(pairs)]
+
+    def without_unknown(self, decoded: Decoded, why: str) -> Decoded:
+        """The values that have a series; the messages of devices that lack one are refused too.
+
+        What such a message gives now it gives again when it is taken in later, which changes
+        nothing: the same series, time and value.
+        """
+        is_known = self._series[decoded.owner, decoded.quantity] != NO_SERIES
+        lacking = np.unique(decoded.owner[~is_known])
+        messages = np.unique(decoded.message[np.isin(decoded.device, lacking)])
+        refused = [(row, Rejected(AWAITS_SERIES, why)) for row in messages.tolist()]
+        return replace(
+            decoded,
+            owner=decoded.owner[is_known],
+            sender=decoded.sender[is_known],
+            quantity=decoded.quantity[is_known],
+            measured_at=decoded.measured_at[is_known],
+            received_at=decoded.received_at[is_known],
+            value=decoded.value[is_known],
+            quality=decoded.quality[is_known],
+            rejected=[*decoded.rejected, *refused],
+        )
+
+    def publishers(self, topics: Sequence[bytes]) -> Int32s:
+        """Ids of those who publish on these topics, -1 where nobody may."""
+        codes = np.fromiter(map(self._topics.__getitem__, topics), np.int64, len(topics))
+        for row in np.flatnonzero(codes < 0).tolist():
+            meaning = self._topics.others[-1 - int(codes[row])]
+            codes[row] = meaning.device if isinstance(meaning, Status) else -1
+        return codes.astype(np.int32)
 
     def learn(self, definitions: Iterable[SeriesDefinition]) -> None:
         """Take in new series of known devices."""
@@ -223,7 +258,7 @@ def meaning_of(topic: bytes, snapshot: RegistrySnapshot) -> int | Status | Rejec
         return Rejected("unknown_topic", f"{shown(topic)}: field/v1/KIND/DEVICE/up expected")
     kind, name, ending = parts[2], parts[3], parts[4:]
     is_by_lane = kind == "gateway" and ending in (["up", "urgent"], ["up", "routine"])
-    if kind not in KINDS:
+    if kind not in FIELD_KINDS:
         return Rejected("unknown_topic", f"{shown(topic)}: there is no kind {shown(kind)}")
     if not is_by_lane and ending not in (["up"], ["status"]):
         return Rejected("unknown_topic", f"{shown(topic)}: ends in neither up nor status")

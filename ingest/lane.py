@@ -27,23 +27,35 @@ from devices.frames import (
     SeriesDefinition,
     SeriesFrame,
     StatusFrame,
+    TickFrame,
 )
 from devices.outcomes import Rejected, Remark
 from devices.payload import NO_TIME, NOT_GIVEN
-from devices.readings import Int64s, Quality, Readings
+from devices.readings import Indices, Int64s, Quality, Readings
 from devices.registry import RegistrySnapshot
+from ingest.budget import Budgets
 from ingest.check import Checker
 from ingest.decode import Decoded, Decoder
+from ingest.lags import DeviceLags
 from ingest.receipts import ReceiptBook, payload_hashes
 from ingest.sequence import SequenceTracker
 
 AddSeries = Callable[[Collection[tuple[int, str]]], tuple[SeriesDefinition, ...]]
-"""Give (device id, quantity) pairs a series; returns the definitions of all of them."""
+"""Give (device id, quantity) pairs a series; returns the definitions of all of them.
+
+May raise SeriesUnavailable."""
+
+OVER_BUDGET: Final = "over_budget"
+"""Why a message is refused unread: its publisher has sent too much (``ingest.budget``)."""
 
 RESUBMISSION: Final = "resubmission/"
 """Connection name of a message taken out of quarantine, before the number of its row."""
 
 _DEFINITIONS_A_FRAME: Final = 5_000
+
+
+class SeriesUnavailable(Exception):
+    """The registry gives no series now; keep what needs one raw, it is taken in again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,10 @@ class Arrival:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a batch, to be counted and shown; ``numbered`` are (publisher, device)."""
+    """What became of a batch, to be counted and shown.
+
+    ``numbered`` are (publisher, device); ``lags_ms`` from a device's clock to ours (`ingest.lags`).
+    """
 
     messages: int = 0
     repeated: int = 0
@@ -75,12 +90,20 @@ class Tally:
     numbers_missing: int = 0
     numbers_filled: int = 0
     numbered: set[tuple[int, int]] = field(default_factory=set)
+    lags_ms: list[Int64s] = field(default_factory=list)
 
 
 class LaneState:
     """All that one lane must know to turn messages into frames."""
 
-    def __init__(self, snapshot: RegistrySnapshot, add_series: AddSeries) -> None:
+    def __init__(
+        self, snapshot: RegistrySnapshot, add_series: AddSeries, *, readings_per_minute: int = 0
+    ) -> None:
+        """``readings_per_minute`` of a device (`Budgets`); 0 sets no limit."""
+        self.budgets = Budgets(readings_per_minute)
+        self.budgets.know(snapshot)
+        self.lags = DeviceLags()
+        self.ticked_at = 0
         self.checker = Checker()
         self.sequences = SequenceTracker()
         self.receipts = ReceiptBook()
@@ -100,6 +123,7 @@ class LaneState:
         ]
         self._decoder = Decoder(snapshot)
         self._definitions = dict(snapshot.definitions)
+        self.budgets.know(snapshot)
         self.checker.define(changed)
         self.journaled_revision = snapshot.revision
         return [*_series_frames(changed), RevisionFrame(at, snapshot.revision)]
@@ -116,17 +140,24 @@ class LaneState:
         fresh, hashes = self._without_repetitions(arrival)
         tally.messages += len(arrival.topics)
         tally.repeated += len(arrival.topics) - len(fresh.topics)
+        frames: list[Frame] = []
+        if self.budgets.over:
+            fresh, hashes = self._hold_back(fresh, hashes, frames, tally)
         if not fresh.topics:
-            return []
+            return frames
         decoded = self._decoder.decode(fresh.topics, fresh.payloads, fresh.received_at)
-        frames: list[Frame] = [*self._follow_numbers(fresh, decoded, tally)]
-        frames += self._give_series(decoded)
+        frames += self._follow_numbers(fresh, decoded, tally)
+        decoded = self._give_series(decoded, frames)
         readings = self.checker.check(self._decoder.readings(decoded))
         if len(decoded.message):
             frames.append(ReadingsFrame(readings, _receipts(fresh, hashes, decoded)))
         frames += _statuses(fresh, hashes, decoded)
-        frames += _rejections(fresh, hashes, decoded)
+        frames += _rejections(fresh, hashes, decoded.rejected)
         _count(readings, fresh, decoded, tally)
+        self._spend(fresh, decoded)
+        tally.lags_ms.append(
+            self.lags.of(decoded.message, decoded.device, decoded.own_time, fresh.received_at)
+        )
         return frames
 
     def absorb(self, frame: Frame) -> None:
@@ -145,6 +176,8 @@ class LaneState:
                 self._definitions |= {d.series: d for d in frame.definitions}
             case RevisionFrame():
                 self.journaled_revision = frame.revision
+            case TickFrame():
+                self.ticked_at = frame.at
 
     # -- steps
 
@@ -160,26 +193,52 @@ class LaneState:
         if is_fresh.all():
             return arrival, hashes
         rows = np.flatnonzero(is_fresh)
-        fresh = Arrival(
-            arrival.connection,
-            [arrival.topics[row] for row in rows.tolist()],
-            [arrival.payloads[row] for row in rows.tolist()],
-            arrival.packet_id[rows],
-            (),
-            arrival.received_at[rows],
-        )
-        return fresh, hashes[rows]
+        return _rows(arrival, rows), hashes[rows]
 
-    def _give_series(self, decoded: Decoded) -> list[Frame]:
-        """Series for quantities that a device sends for the first time, before they are needed."""
+    def _hold_back(
+        self, arrival: Arrival, hashes: NDArray[np.uint64], frames: list[Frame], tally: Tally
+    ) -> tuple[Arrival, NDArray[np.uint64]]:
+        """Refuse, unread, what publishers over their budget sent; what staff resubmit is read."""
+        if arrival.connection.startswith(RESUBMISSION):
+            return arrival, hashes
+        over = np.fromiter(self.budgets.over, np.int32)
+        is_over = np.isin(self._decoder.publishers(arrival.topics), over)
+        if not is_over.any():
+            return arrival, hashes
+        why = Rejected(OVER_BUDGET, "its publisher has sent too many readings: kept unread")
+        refused = [(row, why) for row in np.flatnonzero(is_over).tolist()]
+        frames += _rejections(arrival, hashes, refused)
+        tally.rejected += _with_topics(arrival, refused)
+        rows = np.flatnonzero(~is_over)
+        return _rows(arrival, rows), hashes[rows]
+
+    def _spend(self, arrival: Arrival, decoded: Decoded) -> None:
+        """Charge each publisher its readings; a message without any counts as one."""
+        if arrival.connection.startswith(RESUBMISSION):
+            return
+        self.budgets.spend(decoded.sender)
+        without = [row for row, _ in decoded.statuses] + [row for row, _ in decoded.rejected]
+        if without:
+            senders = self._decoder.publishers([arrival.topics[row] for row in without])
+            self.budgets.spend(senders[senders >= 0])
+
+    def _give_series(self, decoded: Decoded, frames: list[Frame]) -> Decoded:
+        """Series for quantities that a device sends for the first time, before they are needed.
+
+        Where none can be had now, what needs one is refused and the rest goes on.
+        """
         wanted = self._decoder.without_series(decoded)
         if not wanted:
-            return []
-        definitions = self._add_series(wanted)
+            return decoded
+        try:
+            definitions = self._add_series(wanted)
+        except SeriesUnavailable as unavailable:
+            return self._decoder.without_unknown(decoded, str(unavailable))
         self._decoder.learn(definitions)
         self.checker.define(definitions)
         self._definitions |= {d.series: d for d in definitions}
-        return _series_frames(definitions)
+        frames += _series_frames(definitions)
+        return decoded
 
     def _follow_numbers(
         self, arrival: Arrival, decoded: Decoded, tally: Tally
@@ -281,9 +340,9 @@ def _statuses(
 
 
 def _rejections(
-    arrival: Arrival, hashes: NDArray[np.uint64], decoded: Decoded
+    arrival: Arrival, hashes: NDArray[np.uint64], rejected: Iterable[tuple[int, Rejected]]
 ) -> Iterable[RejectedFrame]:
-    for row, found in decoded.rejected:
+    for row, found in rejected:
         yield RejectedFrame(
             arrival.topics[row].decode("utf-8", "backslashreplace"),
             arrival.payloads[row],
@@ -303,8 +362,26 @@ def _count(readings: Readings, arrival: Arrival, decoded: Decoded, tally: Tally)
         if count:
             name = str(flag.name).lower()
             tally.flags[name] = tally.flags.get(name, 0) + count
-    tally.rejected += [
-        (arrival.topics[row].decode("utf-8", "backslashreplace"), found)
-        for row, found in decoded.rejected
-    ]
+    tally.rejected += _with_topics(arrival, decoded.rejected)
     tally.remarks += decoded.remarks
+
+
+def _with_topics(
+    arrival: Arrival, rejected: Iterable[tuple[int, Rejected]]
+) -> list[tuple[str, Rejected]]:
+    return [
+        (arrival.topics[row].decode("utf-8", "backslashreplace"), found) for row, found in rejected
+    ]
+
+
+def _rows(arrival: Arrival, rows: Indices) -> Arrival:
+    """Only these messages, none of them a repetition."""
+    chosen = rows.tolist()
+    return Arrival(
+        arrival.connection,
+        [arrival.topics[row] for row in chosen],
+        [arrival.payloads[row] for row in chosen],
+        arrival.packet_id[rows],
+        (),
+        arrival.received_at[rows],
+    )

@@ -21,9 +21,10 @@ RECIPROCAL = re.compile(r"\bA?L?GPL|\bMPL|\bMozilla|\bEPL|\bCDDL|\bEUPL|GNU ", r
 REVIEWED = {
     "certifi": "a list of certificates, used as it is; MPL-2.0 binds changes of its own files only",
     "pathspec": "builds the wheel, is no part of it; MPL-2.0 binds changes of its own files only",
+    "quickjs-ng": "says nothing in its metadata; its licence file, and the engine's, is MIT",
     "hypothesis": "runs tests, is no part of Satomori; MPL-2.0 as above",
 }
-"""Packages whose licence is reciprocal but binds nothing of ours, and why."""
+"""Packages whose licence is reciprocal but binds nothing of ours, or unsaid, and why."""
 
 
 def packages(lock: str) -> list[str]:

@@ -13,7 +13,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS, INSTALLATION
 from devices.outcomes import shown
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -88,8 +88,10 @@ _Found = Iterator[tuple[str, object, str]]
 def _check_names(draft: DeviceDraft) -> _Found:
     if not NAME.fullmatch(draft.name):
         yield "name", draft.name, "1 to 64 of the characters A-Z a-z 0-9 _ - expected"
-    if draft.kind not in KINDS:
-        yield "kind", draft.kind, f"unknown kind; one of {', '.join(KINDS)} expected"
+    if draft.name == INSTALLATION.name:
+        yield "name", draft.name, "this is the name of the installation itself"
+    if draft.kind not in FIELD_KINDS:
+        yield "kind", draft.kind, f"unknown kind; one of {', '.join(FIELD_KINDS)} expected"
     if draft.gateway is not None and not NAME.fullmatch(draft.gateway):
         yield "gateway", draft.gateway, "a device name expected"
     if draft.gateway is not None and draft.gateway == draft.name:
@@ -123,7 +125,7 @@ def _check_times(draft: DeviceDraft) -> _Found:
     if interval is not None and not 1 <= interval <= _MAX_INTERVAL_S:
         yield "interval_s", interval, f"1 to {_MAX_INTERVAL_S} seconds expected"
         return
-    kind = KINDS.get(draft.kind)
+    kind = FIELD_KINDS.get(draft.kind)
     shortest = interval if interval is not None else kind.interval_s if kind else 0
     if silence is not None and not (shortest <= silence <= 100 * _MAX_INTERVAL_S):
         yield "silence_after_s", silence, f"at least the interval of {shortest} seconds expected"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from devices.frames import Lane
 
@@ -66,5 +67,18 @@ _ALL = (
          ("battery.voltage",), 300),
 )  # fmt: skip
 
-KINDS: Mapping[str, Kind] = MappingProxyType({k.name: k for k in _ALL})
+INSTALLATION: Final = Kind(
+    "satomori", "Satomori 本体", "Satomori itself", Lane.URGENT,
+    ("disk.free", "disk.lowWater", "journal.size",
+     "broker.connections", "broker.messagesQueued", "broker.bytesQueued",
+     "broker.messagesDropped", "broker.publishesDenied",
+     "broker.sessionsLost", "broker.sessionsTakenOver",
+     "intake.lag", "intake.rejected", "alerts.lag", "store.lag"), 10, 6.0,
+)  # fmt: skip
+"""The system that does the watching: it reports of itself, and nothing in the field may."""
+
+FIELD_KINDS: Mapping[str, Kind] = MappingProxyType({k.name: k for k in _ALL})
+"""Every kind that stands in the field and publishes, by its name."""
+
+KINDS: Mapping[str, Kind] = MappingProxyType({**FIELD_KINDS, INSTALLATION.name: INSTALLATION})
 """Every kind by its name."""

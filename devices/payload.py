@@ -40,8 +40,8 @@ NO_TIME: Final = -(2**63)
 """Stands in `Batch` for a time that was not sent."""
 _FURTHEST: Final = 2**62  # keeps differences of two times inside int64
 
-QUANTITY_NAMES: Final = tuple(QUANTITIES)
-"""Quantity names by code: ``QUANTITY_NAMES[batch.quantity[i]]``."""
+QUANTITY_NAMES: Final = tuple(name for name, q in QUANTITIES.items() if not q.is_own)
+"""Names by code of the quantities that a device may send: ``QUANTITY_NAMES[batch.quantity[i]]``."""
 QUANTITY_CODES: Final[Mapping[str, int]] = MappingProxyType(
     {name: code for code, name in enumerate(QUANTITY_NAMES)}
 )

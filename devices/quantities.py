@@ -21,7 +21,8 @@ class Quantity:
     and flagged RANGE. A value is a SPIKE when it differs from the last plausible one by more than
     ``min(step_cap, step + rate_per_s * elapsed_s)``; ``step = inf`` means that any change is
     plausible. ``is_personal`` marks what can tell about a household; ``is_flag`` a 0/1 state;
-    ``is_counter`` a total that only rises until it is reset.
+    ``is_counter`` a total that only rises until it is reset; ``is_own`` what the installation says
+    of itself and no device may send.
     """
 
     name: str
@@ -34,6 +35,11 @@ class Quantity:
     is_flag: bool = False
     is_counter: bool = False
     is_personal: bool = False
+    is_own: bool = False
+
+
+def _own(name: str, unit: str) -> Quantity:
+    return Quantity(name, unit, 0.0, inf, is_own=True)
 
 
 def _flag(name: str) -> Quantity:
@@ -81,6 +87,20 @@ _ALL = (
     Quantity("pulse.total", "count", 0.0, 1e12, is_counter=True, is_personal=True),
     Quantity("wind.speed", "m/s", 0.0, 100.0),
     Quantity("wind.direction", "deg", 0.0, 360.0),
+    _own("disk.free", "MiB"),
+    _own("disk.lowWater", "/"),  # low-water mark over free space: at 1 routine traffic stops
+    _own("journal.size", "MiB"),
+    _own("broker.connections", "count"),
+    _own("broker.messagesQueued", "count"),
+    _own("broker.bytesQueued", "MiB"),
+    _own("broker.messagesDropped", "1/min"),
+    _own("broker.publishesDenied", "1/min"),
+    _own("broker.sessionsLost", "1/min"),
+    _own("broker.sessionsTakenOver", "1/min"),
+    _own("intake.lag", "s"),
+    _own("intake.rejected", "1/min"),
+    _own("alerts.lag", "s"),
+    _own("store.lag", "s"),
 )
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType({q.name: q for q in _ALL})

@@ -31,7 +31,7 @@ from devices import tables, units
 from devices.database import writing
 from devices.drafts import DeviceDraft, DraftError, Fault, faults
 from devices.frames import SeriesDefinition
-from devices.kinds import KINDS
+from devices.kinds import INSTALLATION, KINDS
 from devices.payload import QUANTITY_CODES
 from devices.quantities import QUANTITIES
 from devices.units import Credential, Unit, UnitDraft
@@ -114,6 +114,22 @@ class Registry:
         for draft in drafts:
             if found := faults(draft):
                 raise DraftError(draft.name, found)
+        return self._register(drafts, now)
+
+    def register_installation(self, now: int) -> RegistrySnapshot:
+        """Let the installation be a device among the others, as `register` does for them.
+
+        A device of the field that has its name from an older release raises DraftError.
+        """
+        kind = INSTALLATION
+        known = self.snapshot().by_name.get(kind.name)
+        if known is not None and known.kind != kind.name:
+            fault = Fault("name", kind.name, f"a {known.kind} has it; rename that device")
+            raise DraftError(kind.name, (fault,))
+        draft = DeviceDraft(kind.name, kind.name, label=kind.label_ja, label_en=kind.label_en)
+        return self._register([draft], now)
+
+    def _register(self, drafts: Sequence[DeviceDraft], now: int) -> RegistrySnapshot:
         with writing(self._database) as connection:
             revision = _raise_revision(connection)
             known = _device_rows(connection)
@@ -127,7 +143,12 @@ class Registry:
         return self.snapshot()
 
     def decommission(self, name: str, now: int) -> bool:
-        """Take a device out of service from ``now`` on; False if there is none in service."""
+        """Take a device out of service from ``now`` on; False if there is none in service.
+
+        The installation itself cannot be taken out of service.
+        """
+        if name == INSTALLATION.name:
+            return False
         with writing(self._database) as connection:
             revision = _raise_revision(connection)
             done = connection.execute(
@@ -205,7 +226,9 @@ def series_by_code(snapshot: RegistrySnapshot) -> NDArray[np.int32]:
     rows = max(snapshot.devices, default=-1) + 1
     matrix = np.full((rows, len(QUANTITY_CODES)), NO_SERIES, np.int32)
     for (device, quantity), series in snapshot.series.items():
-        matrix[device, QUANTITY_CODES[quantity]] = series
+        code = QUANTITY_CODES.get(quantity)
+        if code is not None:  # no message carries what the installation says of itself
+            matrix[device, code] = series
     return matrix
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import cos, pi, sin, sqrt
 
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from firmware_sim import noise
 from firmware_sim.geography import DISTRICTS, District, basemap
 from firmware_sim.hydrology import nodes
@@ -130,7 +130,7 @@ class _Drawing:
 
     def somewhere(self, kind: str, number: int, district: District) -> tuple[float, float]:
         """A point in the district that belongs to this kind and number alone."""
-        stream = 601 + sorted(KINDS).index(kind)
+        stream = 601 + sorted(FIELD_KINDS).index(kind)
         u, v = noise.uniform(self.seed, stream, [2 * number, 2 * number + 1])
         radius, angle = district.spread_km * sqrt(float(u)), 2 * pi * float(v)
         return (

@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TextIO
 
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from devices.quantities import QUANTITIES
 from firmware_sim import encode
 from firmware_sim.encode import Publication
@@ -204,7 +204,7 @@ def _require(path: Path, layout: ColumnMap, header: object) -> None:
 
 
 def _check(layout: ColumnMap, path: Path) -> None:
-    if layout.kind not in KINDS:
+    if layout.kind not in FIELD_KINDS:
         raise FileError(path, 0, "", "", f"unknown kind {layout.kind!r}")
     for column, (quantity, unit) in layout.values.items():
         known = QUANTITIES.get(quantity)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from devices.frames import Lane
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 
 _QOS_1: Final = 0x01
 _NO_RETAINED: Final = 0x20  # a retained reading is an old one, not a new one
@@ -22,7 +22,7 @@ def subscriptions(lane: Lane, shard: int, shards: int) -> list[tuple[str, int]]:
 
     Whole kinds go to one connection, so that the order of a device's messages is kept.
     """
-    kinds = [kind.name for kind in KINDS.values() if kind.lane is lane]
+    kinds = [kind.name for kind in FIELD_KINDS.values() if kind.lane is lane]
     found = [(f"field/v1/gateway/+/up/{lane}", _QOS_1 | _NO_RETAINED)] if shard == 0 else []
     for name in kinds[shard::shards]:
         found.append((f"field/v1/{name}/+/up", _QOS_1 | _NO_RETAINED))
@@ -46,7 +46,7 @@ def lane_of(topic: str) -> Lane:
     parts = topic.split("/")
     if len(parts) == 6 and parts[2] == "gateway" and parts[5] in tuple(Lane):
         return Lane(parts[5])
-    kind = KINDS.get(parts[2]) if len(parts) > 2 else None
+    kind = FIELD_KINDS.get(parts[2]) if len(parts) > 2 else None
     return kind.lane if kind else Lane.ROUTINE
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices.credentials import mosquitto_password_line
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 
 BINARY_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 
@@ -99,7 +99,7 @@ def intake_account(name: str, password: str) -> Account:
 
 def strays_account(name: str, password: str) -> Account:
     """Intake's ear for topics of no known kind: it may read what no other connection does."""
-    denied = tuple(f"topic deny field/v1/{kind}/#" for kind in KINDS)
+    denied = tuple(f"topic deny field/v1/{kind}/#" for kind in FIELD_KINDS)
     return Account(
         name, mosquitto_password_line(name, password), ("topic read field/v1/#", *denied)
     )
@@ -149,6 +149,7 @@ _TROUBLE = (
     ("protocol_error", re.compile(r"Client (?P<client>.+) disconnected due to protocol error")),
     ("malformed", re.compile(r"Client (?P<client>.+) disconnected due to malformed packet")),
     ("not_authorised", re.compile(r"Client (?P<client>.+) disconnected, not authorised")),
+    ("publish_denied", re.compile(r"Denied PUBLISH from (?P<client>\S+)")),  # log_type debug only
     ("dropped", re.compile(r"Outgoing messages are being dropped for client (?P<client>.+?)\.?$")),
     ("taken_over", re.compile(r"Client (?P<client>.+) already connected, closing old connection")),
     ("out_of_memory", re.compile(r"Out of memory")),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devices.csv_import import COLUMNS, RowError, parse_devices, to_csv
 from devices.drafts import STAGES, DeviceDraft, faults
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from devices.outcomes import shown
 
 HEADER = ",".join(COLUMNS) + "\n"
@@ -144,7 +144,7 @@ _tags = st.lists(_text.filter(lambda tag: tag and ";" not in tag), unique=True).
 
 @st.composite
 def _drafts(draw: st.DrawFn) -> DeviceDraft:
-    kind = draw(st.sampled_from(sorted(KINDS)))
+    kind = draw(st.sampled_from(sorted(FIELD_KINDS)))
     stages = STAGES.get(kind, ("low", "high"))
     levels = draw(st.lists(st.floats(-100, 100), unique=True, max_size=len(stages)))
     has_place = draw(st.booleans())

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from devices.csv_import import parse_devices
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from firmware_sim import city
 from firmware_sim.pace import DEMO, NATURAL
 
@@ -26,7 +26,7 @@ def test_the_city_has_about_five_hundred_devices_of_all_kinds() -> None:
     """506, with names and labels of their own."""
     devices = city.devices()
     assert Counter(d.kind for d in devices) == COUNTS
-    assert set(COUNTS) == set(KINDS)
+    assert set(COUNTS) == set(FIELD_KINDS)
     assert len({d.name for d in devices}) == len(devices) == 506
     assert len({d.label for d in devices}) == len(devices)
     assert len({d.label_en for d in devices}) == len(devices)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from devices.quantities import QUANTITIES
 from firmware_sim import city
 from firmware_sim.city import CityDevice
@@ -91,14 +91,14 @@ def test_every_kind_is_heard_of_within_a_minute(storm: list[Publication]) -> Non
     """A demo shows a full map at once."""
     by_name = {d.name: d.kind for d in DEVICES}
     heard = {by_name[name] for name, e in _elements(storm) if e.get("t", 0) < START_AT + MINUTE_MS}
-    assert heard == set(KINDS)
+    assert heard == set(FIELD_KINDS)
 
 
 def test_devices_send_only_what_their_kind_measures(storm: list[Publication]) -> None:
     """Quantities are those of devices.kinds."""
     by_name = {d.name: d.kind for d in DEVICES}
     for name, element in _elements(storm):
-        assert element["v"].keys() <= set(KINDS[by_name[name]].quantities), name
+        assert element["v"].keys() <= set(FIELD_KINDS[by_name[name]].quantities), name
 
 
 def test_upper_gauges_rise_before_lower_ones(flawless_storm: list[Publication]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devices.frames import Lane
-from devices.kinds import KINDS
+from devices.kinds import FIELD_KINDS
 from devices.payload import NOT_GIVEN
 from devices.registry import Registry, RegistrySnapshot
 from ingest.device_ack import AT_ONCE, EVERY_MS, AckDesk
@@ -69,7 +69,7 @@ def test_connections_share_all_topics_of_a_lane_without_overlap(shards: int) -> 
     for lane in Lane:
         found = [name for k in range(shards) for name, _ in subscriptions(lane, k, shards)]
         assert len(found) == len(set(found))
-        kinds = [kind.name for kind in KINDS.values() if kind.lane is lane]
+        kinds = [kind.name for kind in FIELD_KINDS.values() if kind.lane is lane]
         assert len(found) == 2 * len(kinds) + 1
         for k in range(shards):
             own = {name for name, _ in subscriptions(lane, k, shards)}

@@ -19,6 +19,7 @@ from devices.outcomes import Rejected, Remark, shown
 from devices.payload import NO_TIME, QUANTITY_CODES, QUANTITY_NAMES, Batch, decode_batch
 from devices.readings import Float64s, Int32s, Int64s, Quality, Readings, UInt8s
 from devices.registry import NO_SERIES, Device, RegistrySnapshot, series_by_code
+from ingest.arrival_times import ArrivalTimes
 from ingest.check import Placed, place_in_time
 
 MAX_STATUS_BYTES: Final = 4096
@@ -72,8 +73,10 @@ class Decoded:
 class Decoder:
     """Reads messages as the registry stands; remembers what each topic means."""
 
-    def __init__(self, snapshot: RegistrySnapshot) -> None:
+    def __init__(self, snapshot: RegistrySnapshot, arrivals: ArrivalTimes | None = None) -> None:
+        """``arrivals`` gives moments to readings without a time; it outlives a registry."""
         self._snapshot = snapshot
+        self._arrivals = arrivals or ArrivalTimes()
         self._series = series_by_code(snapshot)
         self._topics = _Topics(snapshot)
 
@@ -104,6 +107,9 @@ class Decoder:
         device = publisher.copy()
         self._find_carried(batch.device, message, device, rejected)
         placed = place_in_time(batch.measured_at, received_at[message])
+        ours = np.flatnonzero(placed.is_ours)
+        if len(ours):
+            placed.measured_at[ours] = self._arrivals.give(device, ours, received_at[message])
         remarks += _clock_remarks(batch, placed, device)
         samples = np.flatnonzero(device >= 0)
         owner = device[batch.sample]

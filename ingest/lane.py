@@ -33,6 +33,7 @@ from devices.outcomes import Rejected, Remark
 from devices.payload import NO_TIME, NOT_GIVEN
 from devices.readings import Indices, Int64s, Quality, Readings
 from devices.registry import RegistrySnapshot
+from ingest.arrival_times import ArrivalTimes
 from ingest.budget import Budgets
 from ingest.check import Checker
 from ingest.decode import Decoded, Decoder
@@ -110,7 +111,8 @@ class LaneState:
         self.journaled_revision = -1
         self.resubmitted = 0
         self._add_series = add_series
-        self._decoder = Decoder(snapshot)
+        self._arrivals = ArrivalTimes()
+        self._decoder = Decoder(snapshot, self._arrivals)
         self._definitions = dict(snapshot.definitions)
         self.checker.define(snapshot.definitions.values())
 
@@ -121,7 +123,7 @@ class LaneState:
             for series, definition in snapshot.definitions.items()
             if self._definitions.get(series) != definition
         ]
-        self._decoder = Decoder(snapshot)
+        self._decoder = Decoder(snapshot, self._arrivals)
         self._definitions = dict(snapshot.definitions)
         self.budgets.know(snapshot)
         self.checker.define(changed)

@@ -103,6 +103,10 @@ class RunningSystem:
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"satomori run ended: {self.log_tail()}"
+        return self.says_ready()
+
+    def says_ready(self) -> bool:
+        """Whether /api/ready says now that everything is up."""
         try:
             answer = httpx.get(f"{self.url}/api/ready", timeout=2)
         except httpx.HTTPError:
@@ -130,6 +134,13 @@ class RunningSystem:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return pid
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """Process id of `satomori run`; None where it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return self._process.pid
 
     def pid(self, name: str) -> int | None:
         """Process id of a child (intake, alerts, web, broker)."""

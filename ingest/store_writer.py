@@ -160,7 +160,8 @@ class StoreWriter:
                 await self._reader.wait(self._patience_s())
         except (StoreOutage, OSError) as outage:  # OSError: the disk of journal or positions
             self._note_outage(outage)
-            await asyncio.sleep(self._pause_s)
+            asked_s = outage.wait_s or 0.0 if isinstance(outage, StoreOutage) else 0.0
+            await asyncio.sleep(min(max(self._pause_s, asked_s), _LONGEST_PAUSE_S))
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _start(self) -> None:

@@ -37,7 +37,7 @@ from ingest.stores import open_store
 from ingest.stores.series_store import SeriesStore
 from satomori.clock import now_ms
 from satomori.installation import STRAYS, Installation
-from satomori.settings import Settings, read_secret
+from satomori.settings import Settings, SettingsError, read_secret
 from satomori.steady_reader import SteadyReader
 
 log = structlog.get_logger()
@@ -222,8 +222,21 @@ def _store(settings: Settings, place: Installation) -> SeriesStore:
         personal_database=influx.personal_database,
         org=influx.org,
         username=influx.username,
-        secret=read_secret(Path(influx.secret_file)) if influx.secret_file else "",
+        secret=_secret_reader(Path(influx.secret_file)) if influx.secret_file else "",
     )
+
+
+def _secret_reader(file: Path) -> Callable[[], str]:
+    """Reads a secret anew at each call; one that is no secret at the start is a wrong setting."""
+    read_secret(file)
+
+    def read() -> str:
+        try:
+            return read_secret(file)
+        except SettingsError as error:
+            raise OSError(str(error)) from error
+
+    return read
 
 
 def _channels(settings: Settings, place: Installation) -> dict[str, Channel]:

@@ -5,6 +5,7 @@ Refuses to know the journal (``ingest.store_writer`` joins the two), rules and p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ def open_store(
     personal_database: str = "satomori_personal",
     org: str = "",
     username: str = "",
-    secret: str = "",
+    secret: str | Callable[[], str] = "",
 ) -> SeriesStore:
     """Open the store of this installation; all but ``directory`` matters to InfluxDB alone.
 

@@ -4,6 +4,7 @@ Refuses to know the journal and the registry. A point is its series, time and fi
 it again changes nothing; that is why the position may be saved after the rows::
 
     write lines ──▶ ✗ crash: the rows are written again ──▶ save the position (fsync, rename)
+        └ some refused for good: kept in a file, the others go on
 
 Other than in DuckDB a value that is overwritten later is not counted: InfluxDB does not tell.
 """
@@ -15,7 +16,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import structlog
@@ -24,15 +25,15 @@ from devices.failpoints import failpoint
 from devices.frames import Lane, Position, SeriesDefinition
 from devices.quantities import QUANTITIES
 from devices.readings import Readings
-from ingest.stores.influx_http import InfluxAddress, InfluxServer, LinesRefused
-from ingest.stores.influx_line import line_prefix, lines
+from ingest.stores.influx_http import InfluxAddress, InfluxServer
+from ingest.stores.influx_line import line_prefix
 from ingest.stores.influx_query import InfluxReader
+from ingest.stores.influx_refused import RefusedLines
+from ingest.stores.influx_step import Delivery
 from ingest.stores.newest import Newest
-from ingest.stores.series_store import Samples, StoreCounts, StoreOutage, distinct, thin
+from ingest.stores.series_store import Samples, StoreCounts, distinct, thin
 
 log = structlog.get_logger()
-
-_LINES_A_REQUEST: Final = 10_000  # about 1 MB; 1.x refuses bodies above 25 MB
 
 
 class InfluxStore:
@@ -54,6 +55,9 @@ class InfluxStore:
         self._prefixes: dict[int, str] = {}
         self._personal: frozenset[int] = frozenset()
         self._newest: Newest | None = None
+        self._delivery = Delivery(
+            self._server, self._definitions, self._prefixes, RefusedLines(directory / "refused")
+        )
         self._know(SeriesDefinition(*row) for row in _load(self._definitions_file, []))
         self._positions = self._load_positions()
         self._reader = InfluxReader(self._server, self._definitions, self._database)
@@ -72,10 +76,8 @@ class InfluxStore:
             if len(rows):
                 self._connect()
                 is_personal = np.isin(rows.series, list(self._personal))
-                for database, mask in zip(
-                    self._databases, (~is_personal, is_personal), strict=True
-                ):
-                    self._write(database, lines(rows.take(mask), self._prefixes), counts)
+                parts = [rows.take(~is_personal), rows.take(is_personal)]
+                self._delivery.deliver(list(zip(self._databases, parts, strict=True)), counts)
             failpoint("store.written")
             self._save_positions(positions)
             failpoint("store.position_saved")
@@ -144,31 +146,6 @@ class InfluxStore:
         log.error("store.series.undefined", series=unknown[:20], rows=int((~known).sum()))
         return rows.take(known)
 
-    def _write(self, database: str, wanted: list[str], counts: StoreCounts) -> None:
-        """Write all that the server takes; what it refuses is found by halving and counted.
-
-        A refusal is partial: good lines beside a bad one may be stored or not, and to send them
-        again does no harm.
-        """
-        parts = [
-            wanted[at : at + _LINES_A_REQUEST] for at in range(0, len(wanted), _LINES_A_REQUEST)
-        ][::-1]
-        while parts:
-            part = parts.pop()
-            try:
-                self._server.write(database, part)
-            except LinesRefused as refusal:
-                if len(part) == 1 or refusal.dropped == len(part):
-                    _note_refusal(counts, part, refusal.message)
-                else:
-                    middle = len(part) // 2
-                    parts += [part[middle:], part[:middle]]
-            except StoreOutage:
-                self._server.forget_server()
-                raise
-            else:
-                counts.rows += len(part)
-
     def _load_positions(self) -> dict[Lane, Position]:
         """None where the file speaks of another server or database: that one lacks the readings."""
         saved: Any = _load(self._positions_file, {})
@@ -182,11 +159,6 @@ class InfluxStore:
         self._positions |= positions
         places = {lane.value: [p.epoch, p.n] for lane, p in self._positions.items()}
         _save(self._positions_file, {"home": self._home, "positions": places})
-
-
-def _note_refusal(counts: StoreCounts, part: Sequence[str], message: str) -> None:
-    counts.refuse(len(part), f"{part[0][:200]}: {message[:300]}")
-    log.error("store.lines.refused", lines=len(part), first=part[0][:200], reason=message[:300])
 
 
 def _is_personal(quantity: str) -> bool:

@@ -9,7 +9,7 @@ Verified by the contract suite against real servers: 1.6.7, 1.8.10, 2.7.12. Not 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,16 +18,20 @@ import msgspec
 import numpy as np
 import urllib3.exceptions
 from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.client.write_api import SYNCHRONOUS, WriteApi
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 from numpy.typing import NDArray
 
 from devices.readings import Float64s
-from ingest.stores.series_store import StoreOutage
+from ingest.stores.series_store import StoreOutage, StoreSlow
 
 _BUSY: Final = (408, 425, 429)  # the server says: later
-_UNWANTED: Final = (400, 413, 422)  # the server says: not these lines
+_TOO_LARGE: Final = 413
+_NOT_LET_IN: Final = (401, 403)
+_ABOUT_LINES: Final = re.compile(r"partial write|unable to parse|field type conflict")
+"""What InfluxDB says of lines; any other 400 or 422 is about us, or comes from somebody else."""
+_DROPPED: Final = re.compile(r"dropped[= ](\d+)")  # 2.x: "dropped 2 points outside retention …"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,10 @@ class InfluxAddress:
     """Where an InfluxDB is and how we log in.
 
     ``secret`` is the password of ``username``, or the API token where there is no username; both
-    may be empty. ``org`` matters to 2.x alone. Readings of personal quantities have a database
-    (1.x) or bucket (2.x) of their own, so that a viewer of the public one cannot reach them.
+    may be empty. One that is called is asked again after each outage, so that another password or
+    token takes effect without a restart. ``org`` matters to 2.x alone. Readings of personal
+    quantities have a database (1.x) or bucket (2.x) of their own, so that a viewer of the public
+    one cannot reach them.
     """
 
     url: str
@@ -44,17 +50,20 @@ class InfluxAddress:
     personal_database: str = "satomori_personal"
     org: str = ""
     username: str = ""
-    secret: str = ""
+    secret: str | Callable[[], str] = ""
     timeout_s: float = 20.0
 
 
 class LinesRefused(Exception):
-    """The server took some or none of the lines; ``dropped`` says how many, where it told."""
+    """The server took some or none of the lines; ``dropped`` says how many, where it told.
 
-    def __init__(self, message: str) -> None:
+    ``is_too_large``: it did not look at them; fewer at a time may pass.
+    """
+
+    def __init__(self, message: str, *, is_too_large: bool = False) -> None:
         super().__init__(message)
-        self.message = message
-        found = re.search(r"dropped=(\d+)", message)
+        self.message, self.is_too_large = message, is_too_large
+        found = _DROPPED.search(message)
         self.dropped = int(found[1]) if found else None
 
 
@@ -91,34 +100,18 @@ class InfluxServer:
 
     def __init__(self, address: InfluxAddress) -> None:
         self.address = address
-        headers, auth = {}, None
-        if address.username:
-            auth = (address.username, address.secret)
-        elif address.secret:
-            headers["Authorization"] = f"Token {address.secret}"
-        self._http = httpx.Client(
-            base_url=address.url.rstrip("/"),
-            headers=headers,
-            auth=auth,
-            timeout=httpx.Timeout(address.timeout_s, connect=min(3.0, address.timeout_s)),
-            trust_env=False,
-        )
-        token = f"{address.username}:{address.secret}" if address.username else address.secret
-        self._client = InfluxDBClient(
-            url=address.url.rstrip("/"),
-            token=token or "-",
-            org=address.org or "-",
-            timeout=int(address.timeout_s * 1000),
-            enable_gzip=False,
-        )
-        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
         self.version = ""
         self._has_v2_write = False
+        self._secret: str | None = None
+        self._http: httpx.Client
+        self._client: InfluxDBClient
+        self._write_api: WriteApi
 
     def prepare(self, databases: Sequence[str]) -> None:
         """Find out what the server is and make the databases (buckets) that it lacks."""
         if self.version:
             return
+        self._log_in()
         version = self._request("GET", "/ping").headers.get("X-Influxdb-Version", "unknown")
         self._has_v2_write = self._has_page("POST", "/api/v2/write")
         for database in databases:
@@ -142,7 +135,7 @@ class InfluxServer:
                 write_precision=WritePrecision.MS,  # type: ignore[arg-type]  # it is a str there
             )
         except ApiException as refusal:
-            raise _failure(refusal.status or 0, str(refusal.body)) from refusal
+            raise _api_failure(refusal) from refusal
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._out_of_reach(error) from error
 
@@ -162,9 +155,44 @@ class InfluxServer:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._secret is None:
+            return
+        self._secret = None
         self._http.close()
         self._write_api.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
         self._client.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
+
+    def _log_in(self) -> None:
+        """Make clients with the secret as it is now, where it is another one than before."""
+        address = self.address
+        try:
+            secret = address.secret() if callable(address.secret) else address.secret
+        except OSError as error:
+            raise StoreOutage(f"InfluxDB's secret: {error}", can_retry=False) from error
+        if secret == self._secret:
+            return  # else the clients before are left to whoever is using them
+        url, headers, auth = address.url.rstrip("/"), {}, None
+        if address.username:
+            auth = (address.username, secret)
+        elif secret:
+            headers["Authorization"] = f"Token {secret}"
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,
+            auth=auth,
+            timeout=httpx.Timeout(address.timeout_s, connect=min(3.0, address.timeout_s)),
+            trust_env=False,
+        )
+        token = f"{address.username}:{secret}" if address.username else secret
+        self._client = InfluxDBClient(
+            url=url,
+            token=token or "-",
+            org=address.org or "-",
+            timeout=int(address.timeout_s * 1000),
+            enable_gzip=False,
+        )
+        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._secret = secret
 
     def _has_buckets(self, version: str) -> bool:
         """2.x has; a server built without a version (as by ``go install``) is asked."""
@@ -187,7 +215,7 @@ class InfluxServer:
             if found is None:
                 buckets.create_bucket(bucket_name=name, org=self.address.org)
         except ApiException as refusal:
-            raise _failure(refusal.status or 0, f"bucket {name}: {refusal.body}") from refusal
+            raise _api_failure(refusal, f"bucket {name}: ") from refusal
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._out_of_reach(error) from error
 
@@ -198,12 +226,18 @@ class InfluxServer:
             reply = self._http.request(method, path, params=params, content=content)
         except httpx.HTTPError as error:
             raise self._out_of_reach(error) from error
+        if reply.status_code in _NOT_LET_IN:
+            self.forget_server()
         if reply.status_code >= 300:
-            raise _failure(reply.status_code, reply.text)
+            raise _failure(reply.status_code, reply.text, reply.headers.get("Retry-After"))
         return reply
 
     def _answer(self, reply: httpx.Response) -> list[Table]:
-        answer = msgspec.json.decode(reply.content, type=_Answer)
+        try:
+            answer = msgspec.json.decode(reply.content, type=_Answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            reason = f"{self.address.url} does not answer as InfluxDB does: {error}"
+            raise StoreOutage(reason, can_retry=True) from error
         result = answer.results[0] if answer.results else _Result()
         if error := answer.error or result.error:
             raise StoreOutage(f"InfluxDB: {error}", can_retry="timeout" in error)
@@ -211,11 +245,26 @@ class InfluxServer:
 
     def _out_of_reach(self, error: Exception) -> StoreOutage:
         reason = f"InfluxDB at {self.address.url}: {type(error).__name__}: {error}"
+        if isinstance(error, httpx.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
+            return StoreSlow(reason, can_retry=True)
         return StoreOutage(reason, can_retry=True)
 
 
-def _failure(status: int, text: str) -> LinesRefused | StoreOutage:
-    if status in _UNWANTED:
-        return LinesRefused(text.strip())
+def _api_failure(refusal: ApiException, before: str = "") -> LinesRefused | StoreOutage:
+    wait = refusal.headers.get("Retry-After") if refusal.headers else None
+    body = refusal.body
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    return _failure(refusal.status or 0, before + text, wait)
+
+
+def _failure(status: int, text: str, retry_after: str | None) -> LinesRefused | StoreOutage:
+    """What an answer means: the lines, or the server, or what stands in our settings."""
+    text = text.strip()
+    if status == _TOO_LARGE:
+        return LinesRefused(text, is_too_large=True)
+    if status in (400, 422) and _ABOUT_LINES.search(text):
+        return LinesRefused(text)
     can_retry = status >= 500 or status in _BUSY or status == 0
-    return StoreOutage(f"InfluxDB answers {status}: {text.strip()[:300]}", can_retry=can_retry)
+    reason = f"InfluxDB answers {status}: {text[:300]}"
+    wait_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
+    return StoreOutage(reason, can_retry=can_retry, wait_s=wait_s)

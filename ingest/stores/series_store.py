@@ -61,14 +61,20 @@ class StoreCounts:
 class StoreOutage(Exception):
     """The store did not take or give readings; nothing of the call may be assumed done.
 
-    With ``can_retry`` wait and call again with the same arguments; without it somebody must act
-    (credentials, disk, configuration), and ``reason`` says on what.
+    With ``can_retry`` wait and call again with the same arguments, after ``wait_s`` seconds where
+    the store says so; without it somebody must act (credentials, disk, configuration), and
+    ``reason`` says on what.
     """
 
-    def __init__(self, reason: str, *, can_retry: bool) -> None:
+    def __init__(self, reason: str, *, can_retry: bool, wait_s: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.can_retry = can_retry
+        self.wait_s = wait_s
+
+
+class StoreSlow(StoreOutage):
+    """The store did not answer in time, and may have done the work: ask for less at a time."""
 
 
 class SeriesStore(Protocol):

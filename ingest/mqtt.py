@@ -36,6 +36,9 @@ REFUSED_PAUSE_S: Final = 30.0
 _NO_ID: Final = b"\0\0"
 _OTHER_VERSION: Final = frozenset({0x01, 0x84})
 _TAKEN_OVER: Final = "(0x8e)"
+SHORT_LIFE_MS: Final = 5_000
+SHORT_LIVES: Final = 3
+"""So many connections in a row that the broker closes so soon are taken over: 3.1.1 does not say."""
 
 
 class NoAnswerError(ConnectionEndedError):
@@ -75,12 +78,16 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The state of a consumer's connection, for people."""
+    """The state of a consumer's connection, for people.
+
+    ``taken_over``: how often somebody else connected with our client id.
+    """
 
     name: str
     is_up: bool
     since_at: int
     sessions_lost: int = 0
+    taken_over: int = 0
     connects: int = 0
     error: str = ""
 
@@ -125,6 +132,8 @@ class Consumer:
         self.pending = 0
         self.pending_bytes = 0
         self.received = 0
+        self.published = 0
+        self._short_lives = 0
         self.name = name or greeting.client_id
         self.link = Link(self.name, is_up=False, since_at=now())
 
@@ -166,6 +175,7 @@ class Consumer:
     def publish(self, topic: str, payload: bytes) -> None:
         """Send a QoS 0 message; lost if there is no connection."""
         if self._session is not None:
+            self.published += 1
             self._session.write(mqtt_frames.publish(topic, payload, self._greeting.version))
 
     def stop_reading(self) -> None:
@@ -177,8 +187,9 @@ class Consumer:
     # -- Listener
 
     def greeted(self, *, is_session_present: bool) -> None:
-        """Find out whether the broker still has what it kept for us."""
-        if self._had_session and not is_session_present:
+        """Find out whether the broker still has what it kept for us, if it was to keep anything."""
+        is_kept = self._greeting.session_expiry_s > 0
+        if is_kept and self._had_session and not is_session_present:
             self.link = replace(self.link, sessions_lost=self.link.sessions_lost + 1)
             log.warning("ingest.session.lost", connection=self.name)
             self._on_session_lost(self.name)
@@ -254,15 +265,36 @@ class Consumer:
 
     def _note_loss(self, error: Exception) -> None:
         text = str(error) or type(error).__name__
+        is_taken_over = self._is_taken_over(error)
+        if is_taken_over:
+            text = f"another client uses our client id: {text}"
+            self.link = replace(self.link, taken_over=self.link.taken_over + 1)
         if self.link.is_up:
             self._set_link(is_up=False, error=text)
-            log.warning("ingest.broker.lost", connection=self.name, error=text)
+            event = "ingest.session.taken_over" if is_taken_over else "ingest.broker.lost"
+            log.warning(event, connection=self.name, error=text)
         elif text != self.link.error:
             self.link = replace(self.link, error=text)
             event = (
                 "ingest.broker.refused" if isinstance(error, RefusedError) else "ingest.broker.away"
             )
             log.error(event, connection=self.name, error=text)
+
+    def _is_taken_over(self, error: Exception) -> bool:
+        """Whether this end of a connection is the work of another client with our id.
+
+        MQTT 5 says so. A 3.1.1 broker hangs up: once may be anything, again and again right
+        after it let us in is a rival that does the same.
+        """
+        is_silent = self._greeting.version is Version.V3_1_1
+        is_hung_up = self.link.is_up and isinstance(error, ConnectionEndedError)
+        is_short = self._now() - self.link.since_at < SHORT_LIFE_MS
+        is_suspect = is_silent and is_hung_up and is_short
+        self._short_lives = self._short_lives + 1 if is_suspect else 0
+        return self._has_rival(error)
+
+    def _has_rival(self, error: Exception) -> bool:
+        return _TAKEN_OVER in str(error) or self._short_lives >= SHORT_LIVES
 
     def _pause_s(self, error: Exception, tries: int) -> float:
         """How long to wait before the next try: jittered, growing; long where somebody must act."""
@@ -271,7 +303,7 @@ class Consumer:
             other = Version.V3_1_1 if version is Version.V5 else Version.V5
             self._greeting = replace(self._greeting, version=other)
             return FIRST_PAUSE_S
-        if isinstance(error, RefusedError) or _TAKEN_OVER in str(error):
+        if isinstance(error, RefusedError) or self._has_rival(error):
             return REFUSED_PAUSE_S * (0.5 + self._jitter())
         pause_s = min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 16), LONGEST_PAUSE_S)
         return pause_s * (0.5 + self._jitter())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.mqtt import BrokerAddress, Consumer, Link
 from ingest.mqtt_session import Greeting
-from ingest.topics import lane_of, retired, stray_subscriptions, subscriptions
+from ingest.topics import retired, stray_subscriptions, subscriptions
 
 __all__ = ["BrokerAddress", "Intake"]
 
@@ -32,7 +33,8 @@ log = structlog.get_logger()
 
 EVERY_S: Final = 1.0
 WIND_UP_S: Final = 10.0
-EXPIRE_EVERY_S: Final = 600.0
+EXPIRE_EVERY_S: Final = 10.0
+FORGET_EVERY_S: Final = 600.0
 KEEP_MS: Final = 72 * 3_600_000
 
 
@@ -56,6 +58,7 @@ class Intake:
         receive_maximum: int = 20_000,
         keep_alive_s: int = 20,
         keep_ms: int = KEEP_MS,
+        readings_per_minute: int = 0,
     ) -> None:
         """``followers`` (reader ``intake``) read our own journals at the start.
 
@@ -63,7 +66,9 @@ class Intake:
         whoever names it, and a device that could name ours would destroy what waits in it.
         ``strays`` is an account that may read the topics of no known kind and nothing else; what
         is published there goes into the quarantine.
-        Journal segments older than ``keep_ms`` go when every reader has passed them.
+        Journal segments older than ``keep_ms`` go when every reader has passed them, younger ones
+        too while the disk is nearly full.
+        ``readings_per_minute`` is the budget of a device (``ingest.budget``); 0 sets none.
         """
         self._broker, self._registry, self._now = broker, registry, now
         self._strays = strays
@@ -72,6 +77,7 @@ class Intake:
         self._client_secret = client_secret
         self._session_expiry_s, self._receive_maximum = session_expiry_s, receive_maximum
         self._keep_alive_s = keep_alive_s
+        self._readings_per_minute = readings_per_minute
         self._status = IntakeStatus()
         self._followers = followers
         self._lanes: dict[Lane, LaneRunner] = {}
@@ -89,9 +95,12 @@ class Intake:
                 for consumer in self._consumers:
                     tasks.create_task(consumer.run(), name=consumer.name)
                 tasks.create_task(self._tick(), name="intake-tick")
-                tasks.create_task(self._every(EVERY_S, self._follow_registry), name="registry")
-                tasks.create_task(self._every(EVERY_S, self._take_resubmitted), name="resubmission")
-                tasks.create_task(self._every(EXPIRE_EVERY_S, self._expire), name="expiry")
+                for runner in self._lanes.values():
+                    take = partial(self._take_resubmitted, runner)
+                    self._begin_every(tasks, EVERY_S, take, f"resubmission.{runner.lane}")
+                self._begin_every(tasks, EVERY_S, self._follow_registry, "registry")
+                self._begin_every(tasks, EXPIRE_EVERY_S, self._expire, "expiry")
+                self._begin_every(tasks, FORGET_EVERY_S, self._forget_resubmitted, "forgetting")
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
@@ -108,7 +117,12 @@ class Intake:
         self._status.revision = snapshot.revision
         for lane in Lane:
             runner = LaneRunner(
-                self._journals[lane], self._followers[lane], self._registry, self._status, self._now
+                self._journals[lane],
+                self._followers[lane],
+                self._registry,
+                self._status,
+                self._now,
+                readings_per_minute=self._readings_per_minute,
             )
             await runner.start(snapshot)
             self._lanes[lane] = runner
@@ -199,9 +213,17 @@ class Intake:
         else:
             self._outages.pop("write_status", None)
 
-    async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    def _begin_every(
+        self,
+        tasks: asyncio.TaskGroup,
+        seconds: float,
+        step: Callable[[], Awaitable[None]],
+        name: str,
+    ) -> None:
+        tasks.create_task(self._every(seconds, step, name), name=name)
+
+    async def _every(self, seconds: float, step: Callable[[], Awaitable[None]], name: str) -> None:
         """Repeat a step that needs database or disk; an outage is logged once and passes."""
-        name = step.__name__.strip("_")
         while True:
             try:
                 await step()
@@ -225,19 +247,24 @@ class Intake:
         for runner in self._lanes.values():
             runner.switch(snapshot)
 
-    async def _take_resubmitted(self) -> None:
-        """Each lane takes its rows; what a lane has journaled says nothing of the other's."""
+    async def _take_resubmitted(self, runner: LaneRunner) -> None:
+        """A lane's rows in small steps, until none waits; the other lane knows nothing of it."""
         database = self._registry.database
-        noted = await asyncio.to_thread(resubmission.last_done, database)
-        rows = await asyncio.to_thread(resubmission.waiting, database, noted)
-        for runner in self._lanes.values():
-            done = runner.resubmitted
-            own = [row for row in rows if row.id > done and lane_of(row.topic) is runner.lane]
-            if own:
-                await runner.resubmit([row.as_arrival() for row in own])
-        if rows:
-            await asyncio.to_thread(resubmission.note_done, database, rows[-1].id)
+        while rows := await asyncio.to_thread(resubmission.waiting, database, runner.lane):
+            known = runner.resubmitted
+            fresh = [row.as_arrival() for row in rows if row.id not in known]
+            if fresh:
+                await runner.resubmit(fresh)
+            ids = [row.id for row in rows]
+            await asyncio.to_thread(resubmission.note_done, database, ids, self._now())
+            runner.forget_resubmitted(ids)
+
+    async def _forget_resubmitted(self) -> None:
+        await asyncio.to_thread(resubmission.forget_done, self._registry.database, self._now())
 
     async def _expire(self) -> None:
         for journal in self._journals.values():
-            await asyncio.to_thread(journal.expire, self._now() - self._keep_ms)
+            at = self._now()
+            older_than_at = at if journal.is_short_of_disk else at - self._keep_ms
+            await asyncio.to_thread(journal.expire, older_than_at)
+            await asyncio.to_thread(self._status.lanes[journal.lane].journal.look, journal)

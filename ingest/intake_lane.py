@@ -11,7 +11,7 @@ know how a message becomes a frame (``ingest.lane``) and how it came (``ingest.m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 
 from devices.failpoints import failpoint
-from devices.frames import Frame, Lane, Position, TickFrame
+from devices.frames import BrokerFrame, Frame, Lane, Position, TickFrame
 from devices.registry import Registry, RegistrySnapshot
 from ingest.device_ack import AckDesk
 from ingest.intake_status import IntakeStatus
@@ -28,7 +28,8 @@ from ingest.journal import JournalFull, JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.lane import Arrival, LaneState, Tally
 from ingest.lane_snapshot import encode_snapshot, restore, save
-from ingest.mqtt import Consumer, Gathered
+from ingest.mqtt import MAX_PENDING, Consumer, Gathered
+from ingest.series_desk import SeriesDesk
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ class Work:
     events: list[Frame] = field(default_factory=list)
     gathered: list[Gathered] = field(default_factory=list)
     resubmitted: list[Arrival] = field(default_factory=list)
+    noted: set[int] = field(default_factory=set)
     done: list[asyncio.Future[None]] = field(default_factory=list)
     tick: TickFrame | None = None
 
@@ -67,7 +69,10 @@ class LaneRunner:
         registry: Registry,
         status: IntakeStatus,
         now: Callable[[], int],
+        *,
+        readings_per_minute: int = 0,
     ) -> None:
+        """``readings_per_minute`` that a device may send (``ingest.budget``); 0 sets no limit."""
         self.lane: Lane = journal.lane
         self.consumers: list[Consumer] = []
         self._journal, self._follower, self._registry = journal, follower, registry
@@ -78,6 +83,7 @@ class LaneRunner:
         self._rest = asyncio.Event()
         self._rest.set()
         self._desk = AckDesk()
+        self._readings_per_minute = readings_per_minute
         self._saved_at = 0
         self._in_hand: list[Gathered] = []
         self._state: LaneState
@@ -87,15 +93,25 @@ class LaneRunner:
     async def start(self, snapshot: RegistrySnapshot) -> None:
         """Rebuild the state from snapshot and journal, and journal the registry if it is new."""
         self._use(snapshot)
-        self._state = LaneState(snapshot, self._registry.add_series)
+        self._state = LaneState(
+            snapshot,
+            SeriesDesk(self._registry.add_series),
+            readings_per_minute=self._readings_per_minute,
+        )
         await self._in_thread(lambda: restore(self._state, self._journal.directory, self._follower))
+        if self._state.ticked_at:
+            self._state.budgets.credit(self._now() - self._state.ticked_at)
         await self._append(self._state.begin(snapshot, self._now()))
         await self._save(self._journal.position)
 
     @property
-    def resubmitted(self) -> int:
-        """The newest row of the resubmission table that is in this journal."""
-        return self._state.resubmitted
+    def resubmitted(self) -> frozenset[int]:
+        """Rows of the resubmission table that are in this journal and not yet forgotten."""
+        return frozenset(self._state.resubmitted)
+
+    def forget_resubmitted(self, rows: Collection[int]) -> None:
+        """These are noted as done: nobody asks for them any more."""
+        self._work.noted.update(rows)
 
     @property
     def known_connections(self) -> tuple[str, ...]:
@@ -171,6 +187,10 @@ class LaneRunner:
         waiting += [gathered.spans[0][1] for gathered in self._in_hand]
         self._counts.lag_ms = max(0, self._now() - min(waiting)) if waiting else 0
         self._counts.pending = sum(consumer.pending for consumer in self.consumers)
+        is_pressed = any(consumer.pending > MAX_PENDING // 3 for consumer in self.consumers)
+        self._counts.note_second(is_pressed=is_pressed)
+        self._counts.over_budget = len(self._state.budgets.over)
+        self._counts.journal_sync = self._journal.sync_s.fields()
 
     def _collect(self) -> Work:
         work, self._work = self._work, Work()
@@ -186,6 +206,7 @@ class LaneRunner:
         await self._append(frames)
         self._acknowledge(work)
         self._in_hand = []
+        self._note_commit(work.gathered)
         self._status.note(self.lane, tally, self._names, self._now())
         self._desk.note(tally.numbered)
         if work.tick is not None:
@@ -205,6 +226,13 @@ class LaneRunner:
         for done in work.done:
             if not done.done():
                 done.set_result(None)
+
+    def _note_commit(self, gathered: Sequence[Gathered]) -> None:
+        """From what came at which moment: how long it took to be durable and acknowledged."""
+        spans = [span for one in gathered for span in one.spans]
+        if spans:
+            counts, moments = zip(*spans, strict=True)
+            self._counts.commit_lag.observe((self._now() - np.array(moments)) / 1000, counts)
 
     async def _append(self, frames: Sequence[Frame]) -> None:
         """Make frames durable, however long it takes; nothing is acknowledged meanwhile."""
@@ -262,12 +290,18 @@ def _frames(state: LaneState, work: Work, at: int) -> tuple[list[Frame], Tally]:
     frames: list[Frame] = []
     if work.snapshot is not None:
         frames += state.switch(work.snapshot, at)
+    state.resubmitted -= work.noted
     for connection in work.forgotten:
         state.receipts.forget(connection)
+    for event in work.events:
+        if isinstance(event, BrokerFrame):
+            state.budgets.heed_link(event)
     frames += work.events
     for arrival in work.arrivals():
         frames += state.take_in(arrival, tally)
     if work.tick is not None:
+        state.ticked_at = work.tick.at
+        state.budgets.refill(work.tick.at)
         frames.append(work.tick)
     return frames, tally
 

@@ -10,14 +10,17 @@ import json
 import os
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from devices.frames import Lane
+from devices.histogram import LAGS_S, WAITS_S, Histogram
 from devices.outcomes import Remark, shown
+from devices.readings import Int64s
+from ingest.journal import JournalWriter
 from ingest.lane import Tally
 from ingest.mqtt import Link
 
@@ -26,6 +29,8 @@ log = structlog.get_logger()
 MAX_EXAMPLES: Final = 200
 MAX_LOGGED: Final = 1_000
 _RATE_OVER_S: Final = 10
+_WAIT_OVER_S: Final = 5
+_NOBODY_MS: Final = 2**62
 
 
 @dataclass(slots=True)
@@ -39,8 +44,25 @@ class _Example:
 
 
 @dataclass(slots=True)
+class JournalSize:
+    """What a lane's journal keeps; ``oldest_at`` is the last write of its oldest segment."""
+
+    segments: int = 0
+    bytes: int = 0
+    oldest_at: int = 0
+
+    def look(self, journal: JournalWriter) -> None:
+        """Measure it again; raises OSError."""
+        self.segments, self.bytes, self.oldest_at = journal.size()
+
+
+@dataclass(slots=True)
 class LaneCounts:
-    """Totals of one lane since the start; ``lag_ms`` is the age of the oldest message pending."""
+    """Totals of one lane since the start.
+
+    ``lag_ms`` is the age of the oldest message pending here. ``wait_ms`` adds the wait in the
+    broker while reading is held back: what even the fastest of the last seconds' messages took.
+    """
 
     messages: int = 0
     repeated: int = 0
@@ -57,6 +79,28 @@ class LaneCounts:
     lag_ms: int = 0
     position: int = 0
     journal_error: str = ""
+    over_budget: int = 0
+    wait_ms: int = 0
+    device_lag: Histogram = field(default_factory=lambda: Histogram(LAGS_S))
+    commit_lag: Histogram = field(default_factory=lambda: Histogram(WAITS_S))
+    journal_sync: Mapping[str, Any] = field(default_factory=dict)
+    journal: JournalSize = field(default_factory=JournalSize)
+    fastest_ms: deque[int] = field(default_factory=lambda: deque(maxlen=_WAIT_OVER_S))
+    fastest_now_ms: int = _NOBODY_MS
+
+    def note_lags(self, lags_ms: Int64s) -> None:
+        """Count from the devices' clocks to ours."""
+        if len(lags_ms):
+            self.device_lag.observe(lags_ms / 1000)
+            self.fastest_now_ms = min(self.fastest_now_ms, int(lags_ms.min()))
+
+    def note_second(self, *, is_pressed: bool) -> None:
+        """A second has passed; ``is_pressed``: more came than could be taken in at once."""
+        self.fastest_ms.append(self.fastest_now_ms)
+        self.fastest_now_ms = _NOBODY_MS
+        fastest_ms = min(self.fastest_ms)
+        in_broker_ms = fastest_ms if is_pressed and fastest_ms != _NOBODY_MS else 0
+        self.wait_ms = max(self.lag_ms, in_broker_ms)
 
 
 class IntakeStatus:
@@ -81,6 +125,8 @@ class IntakeStatus:
         counts.numbers_missing += tally.numbers_missing
         counts.numbers_filled += tally.numbers_filled
         counts.flags.update(tally.flags)
+        for lags_ms in tally.lags_ms:
+            counts.note_lags(lags_ms)
         for topic, found in tally.rejected:
             counts.rejected[found.reason] += 1
             self._exemplify(self._rejected, (shown(topic), found.reason), "", found.detail, at)
@@ -154,7 +200,13 @@ class IntakeStatus:
             "pending": counts.pending,
             "lag_ms": counts.lag_ms,
             "position": counts.position,
+            "wait_ms": counts.wait_ms,
+            "over_budget": counts.over_budget,
             "journal_error": counts.journal_error,
+            "device_lag": counts.device_lag.fields(),
+            "commit_lag": counts.commit_lag.fields(),
+            "journal_sync": counts.journal_sync,
+            "journal": asdict(counts.journal),
         }
 
 

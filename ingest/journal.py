@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,6 +20,7 @@ import structlog
 
 from devices.failpoints import failpoint
 from devices.frames import Frame, Lane, Position, SeriesDefinition, SeriesFrame
+from devices.histogram import DISK_S, Histogram
 from ingest.frame_codec import encode_frame
 from ingest.journal_recovery import Recovery, recover
 from ingest.journal_retention import expired, load_readers
@@ -86,6 +88,8 @@ class JournalWriter:
         self._mutex = threading.Lock()
         self._fd = -1
         self._must_rotate = False
+        self.sync_s = Histogram(DISK_S)
+        """How long the disk took to make each append durable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(directory))
             opened.callback(self._close_segment)
@@ -98,6 +102,17 @@ class JournalWriter:
     def position(self) -> Position:
         """The newest published frame."""
         return self._tail.position
+
+    @property
+    def is_short_of_disk(self) -> bool:
+        """Whether the disk is near the mark at which the routine lane stops."""
+        return self._free_bytes(self.directory) < 2 * self._low_water_bytes
+
+    def size(self) -> tuple[int, int, int]:
+        """(segments, bytes, ms UTC of the oldest segment's last write)."""
+        stats = [segment.path.stat() for segment in list_segments(self.directory)]
+        oldest_at = min((int(stat.st_mtime * 1000) for stat in stats), default=0)
+        return len(stats), sum(stat.st_size for stat in stats), oldest_at
 
     def append(self, frames: Sequence[Frame]) -> Position:
         """Make the frames durable together, publish them, wake the readers.
@@ -220,12 +235,14 @@ class JournalWriter:
             raise
 
     def _sync(self) -> None:
+        began = time.monotonic()
         try:
             os.fdatasync(self._fd)
         except OSError:
             # What the kernel still holds of a file after a failed sync is unknown: write another.
             self._must_rotate = True
             raise
+        self.sync_s.observe(time.monotonic() - began)
 
     def _publish(self, epoch: int, first_n: int, offset: int, last_n: int) -> None:
         self._tail = Tail(self._tail.generation + 1, epoch, first_n, offset, last_n)

@@ -37,7 +37,8 @@ class DeviceLags:
         rows = np.flatnonzero(is_news)
         at = own_time[rows]
         np.maximum.at(self._newest_at, device[rows], at)
-        return np.maximum(received_at[message[rows]] - at, 0)
+        lags_ms: Int64s = np.maximum(received_at[message[rows]] - at, 0)
+        return lags_ms
 
     def _reserve(self, size: int) -> None:
         if size > len(self._newest_at):

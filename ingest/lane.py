@@ -109,7 +109,7 @@ class LaneState:
         self.sequences = SequenceTracker()
         self.receipts = ReceiptBook()
         self.journaled_revision = -1
-        self.resubmitted = 0
+        self.resubmitted: frozenset[int] = frozenset()
         self._add_series = add_series
         self._arrivals = ArrivalTimes()
         self._decoder = Decoder(snapshot, self._arrivals)
@@ -307,7 +307,7 @@ class LaneState:
 
     def _absorb_resubmission(self, connection: str) -> None:
         if connection.startswith(RESUBMISSION):
-            self.resubmitted = max(self.resubmitted, int(connection.removeprefix(RESUBMISSION)))
+            self.resubmitted |= {int(connection.removeprefix(RESUBMISSION))}
 
 
 def _series_frames(definitions: Sequence[SeriesDefinition]) -> list[Frame]:

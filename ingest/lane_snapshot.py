@@ -26,7 +26,7 @@ from ingest.sequence import Numbering
 
 log = structlog.get_logger()
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE_NAME: Final = "intake.state"
 
 
@@ -35,7 +35,8 @@ class _Snapshot(msgspec.Struct):
     epoch: int
     n: int
     revision: int
-    resubmitted: int
+    resubmitted: list[int]
+    ticked_at: int
     check: list[bytes]
     numberings: list[tuple[int, Numbering]]
     receipts: dict[str, tuple[bytes, bytes]]
@@ -55,7 +56,8 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
             epoch=position.epoch,
             n=position.n,
             revision=state.journaled_revision,
-            resubmitted=state.resubmitted,
+            resubmitted=sorted(state.resubmitted),
+            ticked_at=state.ticked_at,
             check=[column.tobytes() for column in columns],
             numberings=state.sequences.state(),
             receipts={
@@ -140,7 +142,8 @@ def _fill(state: LaneState, snapshot: _Snapshot) -> None:
         }
     )
     state.journaled_revision = snapshot.revision
-    state.resubmitted = snapshot.resubmitted
+    state.resubmitted = frozenset(snapshot.resubmitted)
+    state.ticked_at = snapshot.ticked_at
 
 
 def _column(raw: bytes, dtype: str) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -18,8 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from devices.database import writing
 from devices.frames import Entry, Lane, Position, RejectedFrame, SequenceGapFrame
+from ingest.decode import AWAITS_SERIES
+from ingest.lane import OVER_BUDGET
 from ingest.lanes_reader import Follower, LanesReader, finish
 from ingest.tables import quarantine, resubmission, sequence_gap, web_position
+from ingest.topics import lane_of
 
 log = structlog.get_logger()
 
@@ -28,6 +32,12 @@ _FRAMES_A_TRANSACTION: Final = 1000  # keeps it under 50 ms
 _IDLE_SAVE_S: Final = 10.0  # how often a position without rows is saved
 _RETRY_S: Final = 1.0
 _MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    rows: int = 0
+    bytes: int = 0
 
 
 class QuarantineWriter:
@@ -42,21 +52,29 @@ class QuarantineWriter:
         keep_bytes: int = 512 * _MIB,
         keep_gaps: int = 1000,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Keep the newest messages, up to ``keep_rows`` and ``keep_bytes`` of payload.
 
+        Of those over their publisher's budget a quarter of either: a flood drives nothing else out.
         Of each device the newest ``keep_gaps`` gaps: one that numbers at random ends nobody else's.
         """
         self._database, self._reader = database, LanesReader(_READER, followers)
         self._keep_rows, self._keep_bytes, self._keep_gaps = keep_rows, keep_bytes, keep_gaps
         self._devices_over: set[int] = set()
-        self._monotonic = monotonic
+        self._monotonic, self._now = monotonic, now
         self._kept_rows = self._kept_bytes = 0
+        self._kept_unread = _Kept()
         self._save_at = 0.0
         self._unsaved: dict[Lane, Position] = {}
         self._outage = ""
         self.dropped = 0
         """Messages dropped over the bound, ever."""
+
+    @property
+    def rows(self) -> int:
+        """How many messages are kept now."""
+        return self._kept_rows
 
     async def run(self) -> None:
         """Follow the journal until cancelled; through outages of the database and the disk."""
@@ -102,8 +120,14 @@ class QuarantineWriter:
             kept = connection.execute(
                 select(func.count(), func.coalesce(func.sum(func.length(quarantine.c.payload)), 0))
             ).one()
+            unread = connection.execute(
+                select(
+                    func.count(), func.coalesce(func.sum(func.length(quarantine.c.payload)), 0)
+                ).where(quarantine.c.reason == OVER_BUDGET)
+            ).one()
         self.dropped = sum(row.dropped for row in rows)
         self._kept_rows, self._kept_bytes = int(kept[0]), int(kept[1])
+        self._kept_unread = _Kept(int(unread[0]), int(unread[1]))
         self._reader.start({Lane(row.lane): Position(row.epoch, row.n) for row in rows})
         self._save_at = self._monotonic() + _IDLE_SAVE_S
 
@@ -125,19 +149,62 @@ class QuarantineWriter:
         gaps = [e.frame for e in entries if isinstance(e.frame, SequenceGapFrame)]
         rows, size = len(rejected), sum(len(frame.payload) for frame in rejected)
         with writing(self._database) as connection:
-            if rejected:
-                connection.execute(insert(quarantine), [_row(lane, f) for f in rejected])
+            self._insert(connection, lane, rejected)
             for gap in gaps:
                 note_gap(connection, gap)
             over = _drop_oldest_gaps(connection, {gap.device for gap in gaps}, self._keep_gaps)
-            gone_rows, gone_bytes = self._drop_oldest(connection, rows, size)
+            unread, gone_unread = self._drop_unread(connection, rejected)
+            gone_rows, gone_bytes = self._drop_oldest(
+                connection, rows - gone_unread.rows, size - gone_unread.bytes
+            )
+            gone_rows, gone_bytes = gone_rows + gone_unread.rows, gone_bytes + gone_unread.bytes
             _save_position(connection, lane, entries[-1].position, gone_rows)
         self._kept_rows += rows - gone_rows
         self._kept_bytes += size - gone_bytes
+        self._kept_unread = unread
         self._say_dropped(gone_rows)
         self._say_gaps_dropped(over)
         self._reader.retain({lane: entries[-1].position})
         self._note_success()
+
+    def _insert(
+        self, connection: Connection, lane: Lane, rejected: Sequence[RejectedFrame]
+    ) -> None:
+        """Keep them; what only waits for the database is resubmitted at once, for it is here."""
+        if rows := [_row(lane, f) for f in rejected if f.reason != AWAITS_SERIES]:
+            connection.execute(insert(quarantine), rows)
+        for frame in rejected:
+            if frame.reason == AWAITS_SERIES:
+                key = connection.execute(
+                    insert(quarantine).values(_row(lane, frame))
+                ).inserted_primary_key
+                if key:
+                    resubmit(connection, int(key[0]), self._now())
+
+    def _drop_unread(
+        self, connection: Connection, came: Sequence[RejectedFrame]
+    ) -> tuple[_Kept, _Kept]:
+        """Remove the oldest over the bound of what is over budget; (what is kept, what went)."""
+        sizes = [len(frame.payload) for frame in came if frame.reason == OVER_BUDGET]
+        kept = _Kept(self._kept_unread.rows + len(sizes), self._kept_unread.bytes + sum(sizes))
+        gone = _Kept()
+        over_rows, over_bytes = kept.rows - self._keep_rows // 4, kept.bytes - self._keep_bytes // 4
+        if not sizes or (over_rows <= 0 and over_bytes <= 0):
+            return kept, gone
+        last = 0
+        for id_, length in connection.execute(
+            select(quarantine.c.id, func.length(quarantine.c.payload))
+            .where(quarantine.c.reason == OVER_BUDGET)
+            .order_by(quarantine.c.id)
+            .limit(max(over_rows, 0) + _FRAMES_A_TRANSACTION)
+        ):
+            if gone.rows >= over_rows and gone.bytes >= over_bytes:
+                break
+            gone, last = _Kept(gone.rows + 1, gone.bytes + length), id_
+        connection.execute(
+            delete(quarantine).where(quarantine.c.reason == OVER_BUDGET, quarantine.c.id <= last)
+        )
+        return _Kept(kept.rows - gone.rows, kept.bytes - gone.bytes), gone
 
     def _drop_oldest(self, connection: Connection, rows: int, size: int) -> tuple[int, int]:
         """Remove the oldest messages over the bound; how many and their bytes."""
@@ -192,6 +259,7 @@ def resubmit(connection: Connection, quarantined: int, now: int) -> int | None:
             topic=row.topic,
             payload=row.payload,
             received_at=row.received_at,
+            lane=lane_of(row.topic).value,
         )
     )
     key = request.inserted_primary_key

@@ -1,7 +1,7 @@
 """Tables of quarantine, sequence gaps and resubmission. All times are int64 ms UTC.
 
 Writers: ``quarantine``, ``sequence_gap``, ``web_position`` and ``resubmission`` by web alone,
-``intake_position`` by intake alone.
+``resubmission_done`` and ``intake_position`` by intake alone.
 """
 
 from __future__ import annotations
@@ -56,14 +56,22 @@ resubmission = Table(
     Column("topic", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),  # of the message, when it first came
+    Column("lane", Text, nullable=False),  # that takes it in, by its topic
     sqlite_autoincrement=True,
+)
+
+resubmission_done = Table(
+    "resubmission_done",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # of the resubmission
+    Column("at", BigInteger, nullable=False),  # when intake had it in its journal
 )
 
 intake_position = Table(
     "intake_position",
     metadata,
     Column("name", Text, primary_key=True),  # "resubmission"
-    Column("done", BigInteger, nullable=False),  # id of the last row taken
+    Column("done", BigInteger, nullable=False),  # all up to this id is done
 )
 
 web_position = Table(

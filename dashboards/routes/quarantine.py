@@ -7,12 +7,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from dashboards import auth
 from dashboards.errors import not_found
 from dashboards.parts import Parts, RowId, WithAdmin, WithParts, WithVisitor
 from devices.database import writing
+from ingest.quarantine import resubmit as ask_again
 from ingest.tables import quarantine, resubmission, sequence_gap
 
 router = APIRouter(prefix="/api")
@@ -94,21 +95,11 @@ def resubmit(row: RowId, admin: WithAdmin, parts: WithParts) -> Resubmitted:
     """Send a mended message on its way again, with the time at which it first came."""
     now = parts.now()
     with writing(parts.database) as connection:
-        found = connection.execute(select(quarantine).where(quarantine.c.id == row)).first()
-        if found is None:
+        request = ask_again(connection, row, now)
+        if request is None:
             raise not_found("quarantined message")
-        done = connection.execute(
-            insert(resubmission).values(
-                quarantine=row,
-                created_at=now,
-                topic=found.topic,
-                payload=found.payload,
-                received_at=found.received_at,
-            )
-        )
         auth.note(connection, now, admin.id, "quarantine.resubmitted", str(row))
-        assert done.inserted_primary_key is not None  # noqa: S101 - an insert has one
-        return Resubmitted(resubmission=done.inserted_primary_key[0])
+        return Resubmitted(resubmission=request)
 
 
 @router.get("/gaps")

@@ -25,7 +25,7 @@ from devices.frames import (
     TickFrame,
 )
 from devices.readings import Quality
-from ingest.tables import intake_position, resubmission
+from ingest.tables import resubmission, resubmission_done
 from tests.ingest.field import NOW, Town, now_ms, of, payload, until, up
 from tests.ingest.mqtt_publisher import Publisher
 from tests.servers.mosquitto import Mosquitto
@@ -256,23 +256,27 @@ async def test_resubmitted_messages_are_taken_in_once_with_their_own_time(
         "topic": rejected.topic,
         "payload": rejected.payload,
         "received_at": rejected.received_at,
+        "lane": Lane.URGENT.value,
     }
     with writing(town.database) as connection:
         connection.execute(insert(resubmission).values(row))
     await until(lambda: town.values(Lane.URGENT) == [1.5], "the reading")
-    with town.database.connect() as connection:
-        await until(lambda: connection.scalar(select(intake_position.c.done)) == 1, "the position")
+    await until(lambda: _is_done(town) == [1], "that it is done")
     await town.stop()
     with writing(town.database) as connection:
-        connection.execute(intake_position.delete())  # as if it had died before it was noted
+        connection.execute(resubmission_done.delete())  # as if it had died before it was noted
     await town.start()
     publisher.publish(up("new-1"), payload(2.5, NOW))
     await until(lambda: 2.5 in town.values(Lane.URGENT), "another")
-    with town.database.connect() as connection:
-        await until(lambda: connection.scalar(select(intake_position.c.done)) == 1, "the position")
+    await until(lambda: _is_done(town) == [1], "that it is done")
     assert town.values(Lane.URGENT) == [1.5, 2.5]
     frame = of(town.frames(Lane.URGENT), ReadingsFrame)[0]
     assert frame.readings.measured_at.tolist() == [rejected.received_at]
+
+
+def _is_done(town: Town) -> list[int]:
+    with town.database.connect() as connection:
+        return list(connection.scalars(select(resubmission_done.c.id)))
 
 
 async def test_a_resubmission_of_one_lane_never_passes_over_one_of_the_other(
@@ -283,6 +287,7 @@ async def test_a_resubmission_of_one_lane_never_passes_over_one_of_the_other(
         {"topic": up("meter-1", "water-meter"), "payload": b'{"v":{"water.total":7}}'},
         {"topic": up("gauge-1"), "payload": payload(1.5)},
     ]
+    rows[0]["lane"], rows[1]["lane"] = Lane.ROUTINE.value, Lane.URGENT.value
     common = {"quarantine": 1, "created_at": NOW, "received_at": NOW}
     await until(lambda: bool(of(town.frames(Lane.ROUTINE), TickFrame)), "the routine lane")
     town.free_bytes = 0  # holds the routine lane up

@@ -84,17 +84,20 @@ def consumption(
     units: Sequence[MeterUnit],
     borders: Int64s,
     *,
-    counter: Counter,
+    quantity: str,
+    usual_register: float,
     longest_step_ms: int = 2 * 3_600_000,
 ) -> Consumption:
     """Consumption between each two of the rising ``borders`` (ms UTC), from any set of readings.
 
-    Readings that are not finite, negative or suspect are left out. Without ``units`` all readings
-    are of one unknown meter. Readings should reach beyond both ends of ``borders``: before the
-    first and after the last one nothing is known.
+    ``usual_register`` (m3) is taken for a unit whose own is not known, but no rollover is counted
+    by it. Readings that are not finite, negative or suspect are left out. Without ``units`` all
+    readings are of one unknown meter. Readings should reach beyond both ends of ``borders``:
+    before the first and after the last one nothing is known.
     """
     readings = _Counted.of(measured_at, value, quality)
-    return _cut(_steps(readings, units, counter), borders, longest_step_ms)
+    steps = _steps(readings, units, quantity, usual_register)
+    return _cut(steps, borders, longest_step_ms)
 
 
 def units_during(units: Sequence[MeterUnit], start_at: int, end_at: int) -> list[MeterUnit]:
@@ -113,15 +116,23 @@ def units_during(units: Sequence[MeterUnit], start_at: int, end_at: int) -> list
     return found
 
 
+_SMALLEST_REGISTER: Final = 1e4
+_HOURS_AT_Q3: Final = 10_000 / 6.3
+_OVERLOAD: Final = 1.25
+
+
 def counter_of(quantity: str, register: float) -> Counter:
-    """How a counter of this quantity moves whose register holds ``register`` at the usual meter.
+    """How fast a counter of this quantity can rise whose register holds ``register`` (m3).
 
     Water: OIML R 49-1 gives registers of 9,999 m3 to meters of a permanent flow Q3 up to 6.3 m3/h,
-    99,999 up to 63, 999,999 up to 630: a register lasts 1,587 h at Q3; no more than 1.25 Q3 flows.
+    99,999 up to 63, 999,999 up to 630, so that a register lasts 1,587 h at Q3; Q4 = 1.25 Q3 is the
+    most that may flow. A smaller modulus is that of a transmitter, not of a smaller meter. Rain
+    (mm): at most 500 mm/h, the limit of the quantity itself.
     """
     if QUANTITIES[quantity].unit == "mm":
         return Counter(max_per_h=500.0, near_zero=100.0)
-    return Counter(max_per_h=1.25 * register / 1587.0, near_zero=register / 1000.0)
+    size = max(register, _SMALLEST_REGISTER)
+    return Counter(max_per_h=_OVERLOAD * size / _HOURS_AT_Q3, near_zero=size / 1000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +192,16 @@ def periods(units: Sequence[MeterUnit]) -> list[MeterUnit]:
     return [replace(found[0], installed_at=-_FAR), *found[1:]]
 
 
-def _steps(readings: _Counted, units: Sequence[MeterUnit], counter: Counter) -> _Steps:
+def _steps(
+    readings: _Counted, units: Sequence[MeterUnit], quantity: str, usual_register: float
+) -> _Steps:
     """The chains of all meters, one after the other; nothing is known between two of them."""
     parts: list[_Steps] = []
     is_of_none = np.ones(len(readings.at), np.bool_)
     for unit in periods(units):
         chosen = readings.during(unit)
         is_of_none[chosen] = False
+        counter = counter_of(quantity, unit.rollover_at or usual_register)
         part = _steps_of(unit, readings.at[chosen], readings.value[chosen], counter)
         if len(part.at) and any(len(before.at) for before in parts):
             parts.append(_NOTHING_BETWEEN)

@@ -181,6 +181,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "silence_after_s": _number,
     "thresholds": _thresholds,
     "tags": _tags,
+    "rollover_at": _number,
 }
 
 

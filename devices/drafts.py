@@ -29,6 +29,8 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 _MAX_INTERVAL_S: Final = 31 * 86_400
 _MAX_TEXT: Final = 200
+_SMALLEST_REGISTER: Final = 100.0
+_LARGEST_REGISTER: Final = 1e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class DeviceDraft:
     tags: tuple[str, ...] = ()
     gateway: str | None = None
     owner: str | None = None
+    rollover_at: float | None = None  # m3 at which the register of its meter begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,17 @@ def _check_times(draft: DeviceDraft) -> _Found:
         yield "silence_after_s", silence, f"at least the interval of {shortest} seconds expected"
 
 
+def _check_register(draft: DeviceDraft) -> _Found:
+    size, kind = draft.rollover_at, FIELD_KINDS.get(draft.kind)
+    if size is None or kind is None:
+        return
+    if kind.rollover_at is None:
+        yield "rollover_at", size, f"a {draft.kind} has no register"
+    elif not _SMALLEST_REGISTER <= size <= _LARGEST_REGISTER:
+        reason = f"{_SMALLEST_REGISTER:g} to {_LARGEST_REGISTER:g} m3 expected"
+        yield "rollover_at", size, f"{reason}: 100000 for a register of five digits"
+
+
 def _check_thresholds(draft: DeviceDraft) -> _Found:
     for stage, value in draft.thresholds.items():
         if not isfinite(value):
@@ -152,5 +166,6 @@ _CHECKS: Final[tuple[Callable[[DeviceDraft], _Found], ...]] = (
     _check_texts,
     _check_point,
     _check_times,
+    _check_register,
     _check_thresholds,
 )

@@ -138,6 +138,8 @@ class Registry:
             ids = _ids_by_name(connection)
             wanted = [(ids[d.name], q) for d in drafts for q in KINDS[d.kind].quantities]
             is_changed |= _store_series(connection, wanted, revision)
+            rollovers = {ids[d.name]: d.rollover_at for d in drafts if d.rollover_at is not None}
+            is_changed |= units.set_rollovers(connection, rollovers, now)
             if not is_changed:
                 connection.rollback()
         return self.snapshot()
@@ -177,13 +179,16 @@ class Registry:
         snapshot = self.snapshot()
         return tuple(snapshot.definitions[snapshot.series[pair]] for pair in pairs)
 
-    def install_unit(self, device: int, draft: UnitDraft, now: int) -> Unit:
+    def install_unit(
+        self, device: int, draft: UnitDraft, now: int, *, final_reading: float | None = None
+    ) -> Unit:
         """Put hardware into a device (or replace it) from ``now`` on; its series stay.
 
-        Raises KeyError for an unknown device id, UnitError for an installation that cannot be.
+        ``final_reading`` (m3) is what the meter that is taken out showed. Raises KeyError for an
+        unknown device id, UnitError for an installation that cannot be.
         """
         with self._changing_unit(device) as connection:
-            return units.install(connection, device, draft, now)
+            return units.install(connection, device, draft, now, final_reading=final_reading)
 
     def remove_unit(self, device: int, now: int) -> bool:
         """Take the hardware out of a device; False if there was none."""

@@ -66,6 +66,10 @@ unit = Table(
     Column("model", Text),
     Column("installed_at", BigInteger, nullable=False),  # inclusive
     Column("removed_at", BigInteger),  # exclusive; None: it is the one in service
+    # What its counter showed and how far it counts, in the counter's unit (m3); None: not known.
+    Column("rollover_at", Float),
+    Column("initial_reading", Float),
+    Column("final_reading", Float),
     Column("credential", Text),  # mosquitto's hash of its password, never the password
     Index("ix_unit_device", "device", "installed_at"),
     # One unit in service a device, one place in service a DevEUI.

@@ -13,10 +13,12 @@ Functions over an open connection; `devices.registry` brings the transaction.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from devices import tables
 
@@ -25,16 +27,25 @@ _DEV_EUI = re.compile(r"[0-9A-F]{16}")
 
 @dataclass(frozen=True, slots=True)
 class UnitDraft:
-    """What a person says of the hardware; all of it may be unknown."""
+    """What a person says of the hardware; all of it may be unknown.
+
+    Of a meter: the volume ``rollover_at`` (m3) at which its register is at zero again, and its
+    ``initial_reading`` (m3) when it was put in.
+    """
 
     serial_number: str | None = None
     dev_eui: str | None = None
     model: str | None = None
+    rollover_at: float | None = None
+    initial_reading: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Hardware in the device with registry id ``device`` from installed_at until removed_at."""
+    """Hardware in the device with registry id ``device`` from installed_at until removed_at.
+
+    The last three are known of meters at best: m3.
+    """
 
     id: int
     device: int
@@ -43,6 +54,9 @@ class Unit:
     model: str | None
     installed_at: int
     removed_at: int | None
+    rollover_at: float | None = None
+    initial_reading: float | None = None
+    final_reading: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +71,52 @@ class UnitError(ValueError):
     """An installation that cannot be; the person is shown the message, nothing was written."""
 
 
-def install(connection: Connection, device: int, draft: UnitDraft, now: int) -> Unit:
+def install(
+    connection: Connection,
+    device: int,
+    draft: UnitDraft,
+    now: int,
+    *,
+    final_reading: float | None = None,
+) -> Unit:
     """Put a unit into the device from ``now`` on; the one in service is removed at that moment.
 
-    Raises UnitError when ``now`` is not after the present unit's installation, or the DevEUI is
-    malformed or in service elsewhere.
+    ``final_reading`` is what the one that goes showed; a device of which no unit was known gets an
+    unnamed one to which it belongs. Raises UnitError when ``now`` is not after the present unit's
+    installation, the DevEUI is malformed or in service elsewhere, or a reading cannot be.
     """
     dev_eui = _checked_dev_eui(connection, device, draft.dev_eui)
+    _check_readings(draft, final_reading)
     present = in_service(connection, device)
+    if present is None and final_reading is not None:
+        present = _unnamed_before(connection, device, now)
     if present is not None:
         if now <= present.installed_at:
             raise UnitError(
                 f"installed_at {now}: not after {present.installed_at} of the last unit"
             )
-        remove(connection, device, now)
+        remove(connection, device, now, final_reading=final_reading)
     row = {
         "device": device,
         "serial_number": draft.serial_number,
         "dev_eui": dev_eui,
         "model": draft.model,
         "installed_at": now,
+        "rollover_at": draft.rollover_at,
+        "initial_reading": draft.initial_reading,
     }
     made = connection.execute(insert(tables.unit).values(row).returning(*_COLUMNS))
     return _unit(made.one())
 
 
-def remove(connection: Connection, device: int, now: int) -> bool:
+def remove(
+    connection: Connection, device: int, now: int, *, final_reading: float | None = None
+) -> bool:
     """Take the unit out of service; its credential is forgotten. False if there is none."""
     done = connection.execute(
         update(tables.unit)
         .where(tables.unit.c.device == device, tables.unit.c.removed_at.is_(None))
-        .values(removed_at=now, credential=None)
+        .values(removed_at=now, credential=None, final_reading=final_reading)
     )
     return bool(done.rowcount)
 
@@ -136,11 +165,54 @@ def credentials(connection: Connection) -> tuple[Credential, ...]:
     return tuple(Credential(name, line) for name, line in rows)
 
 
+def set_rollovers(connection: Connection, rollovers: Mapping[int, float], now: int) -> bool:
+    """Note for devices at which volume (m3) the registers of their units begin anew.
+
+    A device without a unit gets an unnamed one. False if all of it was noted already.
+    """
+    is_changed = False
+    for device, rollover_at in rollovers.items():
+        present = in_service(connection, device)
+        if present is None:
+            install(connection, device, UnitDraft(rollover_at=rollover_at), now)
+        elif present.rollover_at != rollover_at:
+            of_unit = tables.unit.c.id == present.id
+            connection.execute(update(tables.unit).where(of_unit).values(rollover_at=rollover_at))
+        else:
+            continue
+        is_changed = True
+    return is_changed
+
+
 _COLUMNS = tuple(c for c in tables.unit.c if c.name != "credential")
 
 
 def _unit(row: Row[Any]) -> Unit:
     return Unit(**row._mapping)
+
+
+def _unnamed_before(connection: Connection, device: int, now: int) -> Unit:
+    """The unit that was in the device although nobody had noted it."""
+    unit = tables.unit
+    newest = select(func.max(unit.c.removed_at)).where(unit.c.device == device)
+    registered = select(tables.device.c.registered_at).where(tables.device.c.id == device)
+    began_at = connection.execute(newest).scalar() or connection.execute(registered).scalar_one()
+    return install(connection, device, UnitDraft(), min(began_at, now - 1))
+
+
+def _check_readings(draft: UnitDraft, final_reading: float | None) -> None:
+    for name, value in (
+        ("rollover_at", draft.rollover_at),
+        ("initial_reading", draft.initial_reading),
+        ("final_reading", final_reading),
+    ):
+        if value is not None and not (isfinite(value) and value >= 0):
+            raise UnitError(f"{name} {value!r}: a number of m3, not negative, expected")
+    if draft.rollover_at == 0:
+        raise UnitError("rollover_at 0: a register holds more than nothing")
+    size, initial = draft.rollover_at, draft.initial_reading
+    if size is not None and initial is not None and initial >= size:
+        raise UnitError(f"initial_reading {initial:g}: the register ends at {size:g}")
 
 
 def _checked_dev_eui(connection: Connection, device: int, given: str | None) -> str | None:

@@ -28,7 +28,6 @@ from devices.readings import Quality
 T = 1_767_225_600_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
-HOUSEHOLD = counter_of("water.total", 1e5)
 R = Remarkable
 
 
@@ -45,7 +44,8 @@ def consumed(
         np.array(quality if quality is not None else [0] * len(rows), np.uint8),
         units,
         np.array([T + round(hour * HOUR) for hour in borders], np.int64),
-        counter=HOUSEHOLD,
+        quantity="water.total",
+        usual_register=1e5,
     )
 
 
@@ -294,11 +294,17 @@ def test_borders_must_rise() -> None:
 
 
 def test_rain_that_begins_again_each_day_is_counted_through() -> None:
-    counter = counter_of("rain.cumulative", 1e5)
     rain = [0.0, 4.0, 9.5, 9.5, 0.0, 0.5, 3.0]
     times = np.array([T + k * HOUR for k in range(7)], np.int64)
-    found = consumption(times, np.array(rain), np.zeros(7, np.uint8), [],
-                        np.array([T, T + 6 * HOUR], np.int64), counter=counter)  # fmt: skip
+    found = consumption(
+        times,
+        np.array(rain),
+        np.zeros(7, np.uint8),
+        [],
+        np.array([T, T + 6 * HOUR], np.int64),
+        quantity="rain.cumulative",
+        usual_register=1e5,
+    )
     assert found.value.tolist() == [12.5]
     assert R.RESET in R(int(found.remarks[0]))
 
@@ -422,7 +428,7 @@ def test_a_chain_never_falls_but_where_it_says_so(rows: list[tuple[float, float]
     rows = sorted(rows)
     times = np.array([at(hour) for hour, _ in rows], np.int64)
     values = np.array([value for _, value in rows])
-    found = chain(times, values, HOUSEHOLD)
+    found = chain(times, values, counter_of("water.total", 1e5))
     assert sorted([*found.kept, *found.left_out]) == list(range(len(rows)))
     steps = np.diff(values[found.kept])
     assert (steps[found.join == Join.FOLLOWS] >= -1e-6).all()
@@ -449,7 +455,8 @@ def test_real_household_meters_add_up(shared_data: Path) -> None:
             np.zeros(len(read), np.uint8),
             [],
             np.append(np.arange(times[0], times[-1], DAY), times[-1]).astype(np.int64),
-            counter=HOUSEHOLD,
+            quantity="water.total",
+            usual_register=1e5,
         )
         risen = values[-1] - values[0]
         assert np.nansum(found.value) == pytest.approx(risen, abs=0.01), name

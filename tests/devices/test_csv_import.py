@@ -84,7 +84,7 @@ def test_numbers_may_be_full_width() -> None:
     ],
 )
 def test_a_bad_cell_is_named_by_line_column_and_value(column: str, cell: str, reason: str) -> None:
-    good = ROW.rstrip("\n").split(",")
+    good = (ROW.rstrip("\n") + ",").split(",")
     bad = [cell if name == column else value for name, value in zip(COLUMNS, good, strict=True)]
     text = HEADER + "T-1,trap" + "," * (len(COLUMNS) - 2) + "\n" + ",".join(bad) + "\n"
     drafts, (error,) = parse_devices(text)
@@ -101,6 +101,23 @@ def test_every_bad_cell_of_a_row_is_named() -> None:
         (2, "interval_s"),
         (3, "name"),
     ]
+
+
+def test_the_register_of_a_meter_is_read_and_only_of_a_meter() -> None:
+    text = (
+        "name,kind,rollover_at\n"
+        "M-1,water-meter,100000\nM-2,water-meter,\nZ-1,zone-meter,１０００００００\n"
+        "M-3,water-meter,99.9\nM-4,water-meter,viele\nR-1,river-gauge,100000\n"
+    )
+    drafts, errors = parse_devices(text)
+    assert [draft.rollover_at for draft in drafts] == [1e5, None, 1e7]
+    assert [(e.line, e.column, e.value) for e in errors] == [
+        (5, "rollover_at", "99.9"),
+        (6, "rollover_at", "viele"),
+        (7, "rollover_at", "100000"),
+    ]
+    assert "100 to 1e+10 m3 expected" in errors[0].reason
+    assert errors[2].reason == "a river-gauge has no register"
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:

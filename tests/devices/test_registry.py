@@ -31,6 +31,8 @@ def test_what_was_registered_is_in_the_snapshot(registry: Registry) -> None:
     device = snapshot.by_name["R-001"]
     assert snapshot.devices == {device.id: device}
     for field in fields(DeviceDraft):
+        if field.name == "rollover_at":
+            continue  # of its unit
         assert getattr(device, field.name) == getattr(GAUGE, field.name), field.name
     assert (device.registered_at, device.decommissioned_at) == (NOW, None)
 
@@ -211,6 +213,60 @@ def test_a_unit_that_cannot_be_is_refused(registry: Registry) -> None:
         registry.install_unit(two + 1, UnitDraft(), NOW)
     registry.remove_unit(one, NOW + 1)
     assert registry.install_unit(two, UnitDraft(dev_eui="0011223344556677"), NOW + 2).device == two
+
+
+METER = DeviceDraft("M-1", "water-meter", rollover_at=1e4)
+
+
+def test_the_register_of_a_meter_is_its_units(registry: Registry) -> None:
+    """An import notes it at the unit in service; the next unit may have another."""
+    device = registry.register([METER], NOW).by_name["M-1"].id
+    assert [unit.rollover_at for unit in registry.units(device)] == [1e4]
+    revision = registry.revision()
+    assert registry.register([METER], NOW + 5).revision == revision, "nothing is new"
+    assert registry.register([replace(METER, rollover_at=1e5)], NOW + 6).revision > revision
+    assert registry.register([replace(METER, rollover_at=None)], NOW + 7)
+    assert [(u.installed_at, u.rollover_at) for u in registry.units(device)] == [(NOW, 1e5)]
+
+
+def test_a_meter_leaves_its_last_reading_and_the_next_brings_its_first(registry: Registry) -> None:
+    device = registry.register([METER], NOW).by_name["M-1"].id
+    revision = registry.revision()
+    registry.install_unit(
+        device, UnitDraft("S2", rollover_at=1e5, initial_reading=0.2), NOW + 9, final_reading=812.9
+    )
+    old, new = registry.units(device)
+    assert (old.rollover_at, old.final_reading, old.removed_at) == (1e4, 812.9, NOW + 9)
+    assert (new.rollover_at, new.initial_reading, new.final_reading) == (1e5, 0.2, None)
+    assert registry.revision() > revision
+    assert registry.snapshot().series[device, "water.total"], "its series goes on"
+
+
+def test_the_last_reading_of_a_unit_that_nobody_noted_is_kept(registry: Registry) -> None:
+    device = registry.register([replace(METER, rollover_at=None)], NOW).by_name["M-1"].id
+    registry.install_unit(device, UnitDraft("S2"), NOW + 9, final_reading=812.9)
+    old, new = registry.units(device)
+    assert (old.installed_at, old.removed_at, old.final_reading) == (NOW, NOW + 9, 812.9)
+    assert new.serial_number == "S2"
+
+
+@pytest.mark.parametrize(
+    ("draft", "final_reading", "words"),
+    [
+        (UnitDraft(initial_reading=-1.0), None, "initial_reading -1"),
+        (UnitDraft(initial_reading=float("nan")), None, "initial_reading nan"),
+        (UnitDraft(), float("inf"), "final_reading inf"),
+        (UnitDraft(rollover_at=0.0), None, "more than nothing"),
+        (UnitDraft(rollover_at=1e4, initial_reading=1e4), None, "the register ends at 10000"),
+    ],
+)
+def test_a_reading_that_cannot_be_is_refused(
+    registry: Registry, draft: UnitDraft, final_reading: float | None, words: str
+) -> None:
+    device = registry.register([METER], NOW).by_name["M-1"].id
+    with pytest.raises(UnitError, match=words):
+        registry.install_unit(device, draft, NOW + 9, final_reading=final_reading)
+    assert len(registry.units(device)) == 1
 
 
 def test_a_credential_ends_with_its_unit_and_its_device(registry: Registry) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy import Engine as Database
+from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.delivery import Channel, Courier
 from alerts.feed import JournalReader
@@ -45,6 +46,7 @@ PEAKS_MS: Final = 1_000  # a peak is told at a transition of its alarm, else so 
 SNAPSHOT_MS: Final = 10_000
 STATUS_MS: Final = 1_000
 LOOK_S: Final = 0.2
+AGAIN_S: Final = 0.5
 
 
 class AlertService:
@@ -87,7 +89,19 @@ class AlertService:
         )
 
     async def run(self) -> None:
-        """Follow and tell until cancelled; then finish the step, commit, save, and return."""
+        """Follow and tell until cancelled; then finish the step, commit, save, and return.
+
+        When the database refuses (full, locked) everything begins again from the snapshot, as
+        after a crash but at once: an alarm must not wait for the pauses of a supervisor.
+        """
+        while True:
+            try:
+                await self._run_once()
+            except* SQLAlchemyError as refused:
+                self._note_refusal(refused)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _run_once(self) -> None:
         await asyncio.to_thread(self._start)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -123,6 +137,7 @@ class AlertService:
     # ── start and stop ──────────────────────────────────────────────────────────────────────
 
     def _start(self) -> None:
+        self._is_whole, self._has_queued = True, False
         self._known = self._registry.snapshot()
         committed = self._ledger.positions()
         saved = load_snapshot(self._snapshot_path) or {}
@@ -190,6 +205,8 @@ class AlertService:
     ) -> None:
         self._ledger.commit(transitions, drafts, self._positions(), now, peaks)
         self._committed_at = now
+        if self._troubles.pop("database", None):
+            log.warning("alerts.database.accepted")
 
     def _peaks(self, alarms: Collection[str] | None = None) -> dict[str, float]:
         """Highest values that the ledger does not have yet, of these alarms or of all."""
@@ -252,6 +269,15 @@ class AlertService:
                 log.error("alerts.file.not_written", file=what, reason=str(error))
         else:
             self._troubles.pop(what, None)
+
+    def _note_refusal(self, refused: BaseExceptionGroup[SQLAlchemyError]) -> None:
+        error: BaseException = refused
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        reason = str(error).partition("\n")[0]
+        if self._troubles.get("database") != reason:
+            self._troubles["database"] = reason
+            log.error("alerts.database.refused", reason=reason)
 
     # ── rules ───────────────────────────────────────────────────────────────────────────────
 

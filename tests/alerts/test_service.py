@@ -290,20 +290,31 @@ async def test_the_status_file_says_how_far_the_process_has_come(house: House) -
     assert said["lanes"]["routine"]["is_fed"] is False
 
 
-async def test_what_was_not_committed_is_run_again_after_a_restart(house: House) -> None:
-    """The database refuses a transition: neither position nor snapshot goes past its reading."""
+async def test_what_the_database_refused_is_run_again_until_it_takes_it(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full database stops no process: neither position nor snapshot goes past the reading, and
+    the alarm is there as soon as there is room."""
     refusal = (
         "CREATE TRIGGER refusal BEFORE INSERT ON transition"
         " BEGIN SELECT RAISE(ABORT, 'no room'); END"
     )
     with writing(house.database) as connection:
         connection.exec_driver_sql(refusal)
-    house.write(Lane.URGENT, house.river(0, gauge_0=3.5))
-    with service(house.directory, {"log": LogChannel()}) as one, pytest.raises(ExceptionGroup):
-        await one.run()
-    with writing(house.database) as connection:
-        connection.exec_driver_sql("DROP TRIGGER refusal")
     async with running(house):
+        house.write(Lane.URGENT, house.river(0, gauge_0=3.5))
+        said = ""
+
+        def is_refused() -> bool:
+            nonlocal said
+            said += capsys.readouterr().out
+            return "alerts.database.refused" in said
+
+        await until(is_refused)
+        assert not house.transitions()
+        with writing(house.database) as connection:
+            connection.exec_driver_sql("DROP TRIGGER refusal")
+        await until(lambda: bool(house.transitions()))
         await until(house.is_read)
     assert [stage for _, _, stage in house.transitions()] == ["caution"]
 

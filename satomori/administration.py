@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -19,16 +20,19 @@ from sqlalchemy import Engine
 from alerts.people import person_named
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import load_rules
-from dashboards import people_admin
+from dashboards import auth, people_admin
 from devices.credentials import mosquitto_password_line, new_password
 from devices.csv_import import RowError, parse_devices
+from devices.database import writing
 from devices.registry import Device, Registry
+from devices.units import UnitDraft, UnitError
 from satomori import migrations
 from satomori.clock import now_ms
 from satomori.installation import Installation
 from satomori.settings import Settings, SettingsError
 
 LINK_TTL_S = 3600.0
+_JAPAN = timezone(timedelta(hours=9))  # no summer time since 1951
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,51 @@ def make_credential(settings: Settings, name: str) -> str:
         registry.set_credential(device.id, mosquitto_password_line(name, password), now_ms())
     write_broker_files(settings)
     return password
+
+
+def replace_unit(
+    settings: Settings,
+    name: str,
+    draft: UnitDraft,
+    *,
+    final_reading: float | None = None,
+    at: str = "",
+) -> str:
+    """Put another unit into device ``name``; its series go on. The old unit's password is void.
+
+    ``at`` is ISO 8601 (Japan's time where it has no offset), by default now; ``final_reading``
+    what the meter that goes showed (m3). Raises SettingsError for what cannot be.
+    """
+    replaced_at = _moment(at) if at else now_ms()
+    if replaced_at > now_ms():
+        raise SettingsError(f"{at!r} is still to come: note a replacement when it is done")
+    with _database(settings) as database:
+        registry = Registry(database)
+        device = registry.snapshot().by_name.get(name)
+        if device is None:
+            raise SettingsError(f"device {name!r} is not registered")
+        had_password = name in {credential.device for credential in registry.credentials()}
+        try:
+            registry.install_unit(device.id, draft, replaced_at, final_reading=final_reading)
+        except UnitError as error:
+            raise SettingsError(f"device {name!r}: {error}") from None
+        with writing(database) as connection:
+            auth.note(connection, now_ms(), None, "unit.replaced", name,
+                      detail=draft.serial_number or "")  # fmt: skip
+    said = f"{name}: replaced {datetime.fromtimestamp(replaced_at / 1000, _JAPAN):%Y-%m-%d %H:%M}"
+    if not had_password:
+        return said
+    write_broker_files(settings)
+    return f"{said}; the old password is void: satomori devices credential {name}"
+
+
+def _moment(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{text!r}: a time such as 2026-04-01T10:30 expected") from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=_JAPAN)
+    return round(aware.timestamp() * 1000)
 
 
 def write_broker_files(settings: Settings) -> str:

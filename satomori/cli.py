@@ -149,6 +149,34 @@ def devices_credential(device: str, config: Config = None) -> None:
     typer.echo(make_credential(load_settings(config), device))
 
 
+@devices_app.command("replace")
+def devices_replace(
+    device: str,
+    serial: Annotated[str, typer.Option(help="Serial number of the new unit.")] = "",
+    dev_eui: Annotated[str, typer.Option(help="Its DevEUI, 16 hexadecimal digits.")] = "",
+    model: Annotated[str, typer.Option()] = "",
+    final_reading: Annotated[
+        float | None, typer.Option(min=0, help="What the old meter showed at last, m3.")
+    ] = None,
+    initial_reading: Annotated[
+        float | None, typer.Option(min=0, help="What the new meter shows at first, m3.")
+    ] = None,
+    rollover_at: Annotated[
+        float | None, typer.Option(min=1, help="m3 at which its register begins anew: 100000.")
+    ] = None,
+    at: Annotated[str, typer.Option(help="When, 2026-04-01T10:30 (Japan); default now.")] = "",
+    config: Config = None,
+) -> None:
+    """Note that DEVICE has another unit (a new meter, another board); its series go on."""
+    from devices.units import UnitDraft
+    from satomori.administration import replace_unit
+
+    draft = UnitDraft(serial or None, dev_eui or None, model or None, rollover_at, initial_reading)
+    typer.echo(
+        replace_unit(load_settings(config), device, draft, final_reading=final_reading, at=at)
+    )
+
+
 @people_app.command("add")
 def people_add(
     name: str,

@@ -25,6 +25,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.mqtt import BrokerAddress, Consumer, Link
 from ingest.mqtt_session import Greeting
+from ingest.self_watch import SelfWatch, WatchPlaces, greeting_of, totals_before
 from ingest.topics import retired, stray_subscriptions, subscriptions
 
 __all__ = ["BrokerAddress", "Intake"]
@@ -59,6 +60,7 @@ class Intake:
         keep_alive_s: int = 20,
         keep_ms: int = KEEP_MS,
         readings_per_minute: int = 0,
+        places: WatchPlaces | None = None,
     ) -> None:
         """``followers`` (reader ``intake``) read our own journals at the start.
 
@@ -69,6 +71,7 @@ class Intake:
         Journal segments older than ``keep_ms`` go when every reader has passed them, younger ones
         too while the disk is nearly full.
         ``readings_per_minute`` is the budget of a device (``ingest.budget``); 0 sets none.
+        ``places`` is where the installation looks at itself, and so reports of itself.
         """
         self._broker, self._registry, self._now = broker, registry, now
         self._strays = strays
@@ -78,6 +81,8 @@ class Intake:
         self._session_expiry_s, self._receive_maximum = session_expiry_s, receive_maximum
         self._keep_alive_s = keep_alive_s
         self._readings_per_minute = readings_per_minute
+        self._places = places
+        self._watch: SelfWatch | None = None
         self._status = IntakeStatus()
         self._followers = followers
         self._lanes: dict[Lane, LaneRunner] = {}
@@ -95,6 +100,8 @@ class Intake:
                 for consumer in self._consumers:
                     tasks.create_task(consumer.run(), name=consumer.name)
                 tasks.create_task(self._tick(), name="intake-tick")
+                if self._watch is not None:
+                    tasks.create_task(self._watch.run(), name="intake-watch")
                 for runner in self._lanes.values():
                     take = partial(self._take_resubmitted, runner)
                     self._begin_every(tasks, EVERY_S, take, f"resubmission.{runner.lane}")
@@ -132,6 +139,22 @@ class Intake:
         if self._strays is not None:
             self._lanes[Lane.ROUTINE].consumers.append(self._stray_consumer(self._strays))
         self._consumers = [c for runner in self._lanes.values() for c in runner.consumers]
+        if self._places is not None:
+            self._watch = self._self_watch(self._places)
+
+    def _self_watch(self, places: WatchPlaces) -> SelfWatch:
+        name = f"{self._prefix}-sys"
+        return SelfWatch(
+            places,
+            greeting_of(f"{name}-{self._client_secret}" if self._client_secret else name),
+            self._broker,
+            journal=self._lanes[Lane.URGENT].add,
+            registry=self._registry.snapshot,
+            consumers=self._consumers,
+            status=self._status,
+            before=totals_before(self._status_path),
+            now=self._now,
+        )
 
     def _consumer(self, runner: LaneRunner, shard: int) -> Consumer:
         lane, count = runner.lane, self._connections
@@ -206,6 +229,8 @@ class Intake:
         if self._status_path is None:
             return
         fields = self._status.fields(at, [c.link for c in self._hearing])
+        if self._watch is not None:
+            fields |= self._watch.fields()
         try:
             await asyncio.to_thread(write_status, self._status_path, fields)
         except OSError as error:

@@ -224,6 +224,7 @@ def _link_fields(link: Link) -> dict[str, Any]:
         "since_at": link.since_at,
         "connects": link.connects,
         "sessions_lost": link.sessions_lost,
+        "taken_over": link.taken_over,
         "error": link.error,
     }
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import default_rules_text, load_rules
 from devices.database import open_database
-from devices.registry import Registry
+from devices.registry import DraftError, Registry
 from satomori import migrations
 from satomori.broker import (
     Account,
@@ -59,6 +59,7 @@ class Installation:
         self._make_secret(self.webhook_secret_file)
         self._make_secret(self.client_secret_file)
         migrations.upgrade(self.settings.database_url)
+        self._register_itself(now)
         self._seed_rules(now)
 
     def open_database(self) -> Engine:
@@ -129,6 +130,16 @@ class Installation:
             raise SettingsError(f"{file}: {error.strerror}") from None
         with os.fdopen(handle, "w") as out:
             out.write(secrets.token_hex(32))
+
+    def _register_itself(self, now: int) -> None:
+        """The installation is a device, too: what it says of itself has a history and alarms."""
+        database = self.open_database()
+        try:
+            Registry(database).register_installation(now)
+        except DraftError as error:
+            raise SettingsError(str(error)) from None
+        finally:
+            database.dispose()
 
     def _seed_rules(self, now: int) -> None:
         database = self.open_database()

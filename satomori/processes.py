@@ -32,6 +32,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.mqtt_frames import Version
 from ingest.quarantine import QuarantineWriter
+from ingest.self_watch import WatchPlaces
 from ingest.store_writer import StoreWriter
 from ingest.stores import open_store
 from ingest.stores.series_store import SeriesStore
@@ -62,6 +63,7 @@ async def run_intake(settings: Settings) -> None:
         session_expiry_s=settings.intake.session_expiry_s,
         client_secret=place.client_secret(),
         keep_ms=settings.journal.keep_h * 3_600_000,
+        places=_watch_places(settings, place),
     )
     try:
         await intake.run()
@@ -209,6 +211,15 @@ def _strays_address(settings: Settings, place: Installation) -> BrokerAddress | 
     if settings.broker.mode != "child" or settings.broker.mqtt != "5":
         return None
     return replace(_broker_address(settings, place), username=STRAYS)
+
+
+def _watch_places(settings: Settings, place: Installation) -> WatchPlaces:
+    return WatchPlaces(
+        status_dir=place.run,
+        disks=(place.var, place.journal, place.store, place.broker),
+        low_water_bytes=settings.journal.low_water_mib * MIB,
+        may_account=_strays_address(settings, place) is not None,
+    )
 
 
 def _store(settings: Settings, place: Installation) -> SeriesStore:

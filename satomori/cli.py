@@ -1,4 +1,4 @@
-"""The command line: `satomori run | demo | simulate | devices | people | rules | bench | doctor`.
+"""The command line: `satomori run | demo | simulate | devices | codecs | people | rules | …`.
 
 Parses, calls, prints; decides nothing.
 """
@@ -13,13 +13,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from satomori.bench_commands import app as bench_app
+from satomori.codecs_command import codecs_app
 from satomori.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 devices_app = typer.Typer(no_args_is_help=True, help="Devices: import, list, credentials.")
 people_app = typer.Typer(no_args_is_help=True, help="People: add, one-time login links.")
 rules_app = typer.Typer(no_args_is_help=True, help="Rules: check, load, show.")
-bench_app = typer.Typer(no_args_is_help=True, help="Benchmarks; --json for programs.")
 broker_app = typer.Typer(no_args_is_help=True, help="Files of the MQTT broker.")
 for name, sub in (
     ("devices", devices_app),
@@ -27,6 +28,7 @@ for name, sub in (
     ("rules", rules_app),
     ("bench", bench_app),
     ("broker", broker_app),
+    ("codecs", codecs_app),
 ):
     app.add_typer(sub, name=name)
 
@@ -270,24 +272,13 @@ def broker_simulator(config: Config = None) -> None:
     typer.echo(admit_simulator(load_settings(config)))
 
 
-@bench_app.command("ingest")
-def bench_ingest(
-    devices: Annotated[int, typer.Option()] = 20_000,
-    connections: Annotated[int, typer.Option()] = 50,
-    seconds: Annotated[float, typer.Option()] = 60.0,
-    rate: Annotated[float, typer.Option(help="Messages a second; 0: as fast as possible.")] = 0.0,
-    store: Annotated[Literal["duckdb", "influxdb"], typer.Option()] = "duckdb",
-    store_url: Annotated[str, typer.Option(help="An InfluxDB that runs already.")] = "",
-    json_output: Json = False,
-) -> None:
-    """Whole path under load, with a broker of its own: rate, CPU, losses, time to the alarm."""
-    from bench.ingest import Options
-    from bench.ingest import run as run_bench
+@bench_app.command("codecs")
+def bench_codecs(as_json: Json = False) -> None:
+    """What a codec costs, in a fresh context and in one that is kept."""
+    from bench.codecs import run as run_bench
 
-    result = run_bench(
-        Options(devices, connections, seconds, rate, store=store, store_url=store_url)
-    )
-    typer.echo(result.as_json() if json_output else result.as_text())
+    result = run_bench()
+    typer.echo(result.as_json() if as_json else result.as_text())
 
 
 @app.command()

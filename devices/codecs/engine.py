@@ -97,6 +97,8 @@ class Engine:
             return _Context(context, context.eval(_GLUE))
         except _quickjs.JSException as error:
             raise _failed(error, Reason.SCRIPT) from None
+        except UnicodeError as error:
+            raise CallFailed(Reason.SCRIPT, f"no text: {error}") from None
 
     def _ask(self, loaded: _Context, call: str, given: str) -> str:
         try:
@@ -113,7 +115,7 @@ class Engine:
 
 
 def _failed(error: Exception, otherwise: Reason) -> CallFailed:
-    text = str(error).strip().split("\n    at ")[0][:500]
+    text = str(error).strip().partition("\n")[0][:500]
     if "InternalError: interrupted" in text:
         return CallFailed(Reason.TIME, "CPU time is up")
     if "out of memory" in text or text == "null":  # no room left for the exception itself

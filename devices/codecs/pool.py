@@ -20,6 +20,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 from devices.codecs.codec import Answer, Call, Codec, Failure, Limits, Outcome, Reason
@@ -32,6 +33,12 @@ WINDOW: Final = 16
 
 GRACE_S: Final = 1.0
 """The worker's own alarm clock comes first; after this the parent kills."""
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_START: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1));from devices.codecs.worker import main; main()"
+)
+"""Isolated Python (-I) looks for packages in its own places only, so it is told where we are."""
 
 _GRAVE: Final = frozenset({Reason.TIME, Reason.MEMORY, Reason.ENDED})
 
@@ -172,7 +179,7 @@ class _Worker:
     async def start(cls, limits: Limits) -> _Worker:
         """A process of its own with nothing of our environment in it."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-B", "-m", "devices.codecs.worker", json.dumps(asdict(limits)),
+            sys.executable, "-I", "-B", "-c", _START, str(_ROOT), json.dumps(asdict(limits)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={"TZ": "UTC"},
         )  # fmt: skip
         return cls(process, limits)

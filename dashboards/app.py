@@ -24,7 +24,7 @@ from dashboards.guards import RequestGuard, SecurityHeaders
 from dashboards.live import Live
 from dashboards.pages import page_router
 from dashboards.parts import Parts, visitor_of
-from dashboards.routes import alarms, devices, login, operations, stations
+from dashboards.routes import alarms, consumption, devices, login, operations, stations
 from dashboards.routes import quarantine as quarantine_routes
 from dashboards.settings import MapView
 from dashboards.stored import StoredReadings
@@ -111,7 +111,7 @@ def create_app(
         separate_input_output_schemas=False,
     )
     handle_errors(app)
-    for part in (login, stations, alarms, quarantine_routes, devices, operations):
+    for part in (login, stations, consumption, alarms, quarantine_routes, devices, operations):
         app.include_router(part.router)
     app.add_api_route(
         "/api/openapi.json",

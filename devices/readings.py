@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ Int64s = NDArray[np.int64]
 Float64s = NDArray[np.float64]
 UInt8s = NDArray[np.uint8]
 Indices = NDArray[np.intp]
+_Id = TypeVar("_Id", np.int32, np.int64)
 
 
 class Quality(IntFlag):
@@ -107,6 +109,24 @@ def concatenate(batches: Sequence[Readings]) -> Readings:
     )
 
 
+def distinct_ids(ids: NDArray[_Id]) -> NDArray[_Id]:
+    """The ids that occur, ascending; several times as fast as ``np.unique``, which hashes."""
+    ordered = np.sort(ids)
+    is_first = np.ones(len(ids), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    distinct: NDArray[_Id] = ordered[is_first]
+    return distinct
+
+
+def grouped_rows(ids: Int32s) -> Indices:
+    """Row numbers by id, the rows of an id in their order.
+
+    The same as a stable argsort, several times as fast: id and row are sorted as one number.
+    """
+    rows: Indices = np.sort(ids.astype(np.int64) << 32 | np.arange(len(ids))) & 0xFFFF_FFFF
+    return rows
+
+
 def rounds(series: Int32s) -> Iterator[Indices]:
     """Split row numbers so that no series stands twice in one round, keeping each series' order.
 
@@ -114,12 +134,12 @@ def rounds(series: Int32s) -> Iterator[Indices]:
     """
     if len(series) == 0:
         return
-    order = np.argsort(series, kind="stable")
-    grouped = series[order]
-    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
-    if len(starts) == len(series):
+    if len(distinct_ids(series)) == len(series):  # the usual case, told without sorting the rows
         yield np.arange(len(series))
         return
+    order = grouped_rows(series)
+    grouped = series[order]
+    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
     lengths = np.diff(np.r_[starts, len(series)])
     rank = np.arange(len(series)) - np.repeat(starts, lengths)
     by_round = order[np.argsort(rank, kind="stable")]

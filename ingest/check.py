@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 from devices.frames import SeriesDefinition
 from devices.payload import NO_TIME
 from devices.quantities import QUANTITIES
-from devices.readings import Float64s, Indices, Int32s, Int64s, Quality, Readings, UInt8s
+from devices.readings import (
+    Float64s,
+    Indices,
+    Int32s,
+    Int64s,
+    Quality,
+    Readings,
+    UInt8s,
+    grouped_rows,
+)
 
 FUTURE_MS: Final = 5 * 60_000
 """How far ahead of ours a device's clock may be."""
@@ -152,7 +161,7 @@ class Checker:
         self, series: Int32s, at: Int64s, value: Float64s, is_outside: NDArray[np.bool_]
     ) -> Indices:
         """Rows that are spikes. Series whose rows are all plausible are taken in one step."""
-        order = np.argsort(series, kind="stable")
+        order = grouped_rows(series)
         series, at, value = series[order], at[order], value[order]
         is_first = np.r_[True, series[1:] != series[:-1]]
         starts = np.flatnonzero(is_first)

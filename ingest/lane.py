@@ -31,7 +31,7 @@ from devices.frames import (
 )
 from devices.outcomes import Rejected, Remark
 from devices.payload import NO_TIME, NOT_GIVEN
-from devices.readings import Indices, Int64s, Quality, Readings
+from devices.readings import Indices, Int32s, Int64s, Quality, Readings
 from devices.registry import RegistrySnapshot
 from ingest.arrival_times import ArrivalTimes
 from ingest.budget import Budgets
@@ -79,7 +79,8 @@ class Arrival:
 class Tally:
     """What became of a batch, to be counted and shown.
 
-    ``numbered`` are (publisher, device); ``lags_ms`` from a device's clock to ours (`ingest.lags`).
+    ``numbered`` int32 rows of (publisher, device); ``lags_ms`` from a device's clock to ours
+    (`ingest.lags`).
     """
 
     messages: int = 0
@@ -90,7 +91,7 @@ class Tally:
     remarks: list[tuple[int, Remark]] = field(default_factory=list)
     numbers_missing: int = 0
     numbers_filled: int = 0
-    numbered: set[tuple[int, int]] = field(default_factory=set)
+    numbered: list[Int32s] = field(default_factory=list)
     lags_ms: list[Int64s] = field(default_factory=list)
 
 
@@ -253,15 +254,15 @@ class LaneState:
         rows = np.flatnonzero(decoded.sequence != NOT_GIVEN)
         if not len(rows):
             return []
-        devices = decoded.device[rows].tolist()
+        devices = decoded.device[rows]
         gaps = self.sequences.follow(
             devices,
-            decoded.sequence[rows].tolist(),
-            decoded.boot[rows].tolist(),
-            decoded.own_time[rows].tolist(),
+            decoded.sequence[rows],
+            decoded.boot[rows],
+            decoded.own_time[rows],
             int(arrival.received_at[-1]),
         )
-        tally.numbered.update(zip(decoded.publisher[rows].tolist(), devices, strict=True))
+        tally.numbered.append(np.stack([decoded.publisher[rows], devices], axis=1))
         for gap in gaps:
             count = gap.last - gap.first + 1
             if gap.is_filled:
@@ -280,13 +281,13 @@ class LaneState:
             self.receipts.enter(receipts.connection, receipts.packet_id, receipts.payload_hash)
         rows = np.flatnonzero(receipts.sequence != NOT_GIVEN)
         if len(rows):
-            devices = receipts.device[rows].tolist()
+            devices = receipts.device[rows]
             times = self._own_times(frame.readings)
             self.sequences.follow(
                 devices,
-                receipts.sequence[rows].tolist(),
-                [NOT_GIVEN] * len(rows),
-                [times.get(device, NO_TIME) for device in devices],
+                receipts.sequence[rows],
+                np.full(len(rows), NOT_GIVEN),
+                [times.get(device, NO_TIME) for device in devices.tolist()],
                 int(frame.readings.received_at.max(initial=0)),
             )
 

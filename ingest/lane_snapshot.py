@@ -22,7 +22,7 @@ from ingest.journal_follower import JournalFollower, PositionLost
 from ingest.lane import LaneState
 from ingest.receipts import BookState
 from ingest.segments import JournalDamaged, sync_directory
-from ingest.sequence import Numbering
+from ingest.sequence import NumberingState
 
 log = structlog.get_logger()
 
@@ -38,11 +38,13 @@ class _Snapshot(msgspec.Struct):
     resubmitted: list[int]
     ticked_at: int
     check: list[bytes]
-    numberings: list[tuple[int, Numbering]]
+    numberings: list[bytes]
+    missing: dict[int, list[tuple[int, int]]]
     receipts: dict[str, tuple[bytes, bytes]]
 
 
 _CHECK_TYPES: Final = ("i4", "i8", "f8", "i8", "f8", "u1")
+_NUMBERING_TYPES: Final = ("i4", "i8", "i8", "i8")
 
 
 def encode_snapshot(state: LaneState, position: Position) -> bytes:
@@ -50,6 +52,8 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
     check = state.checker.state()
     columns = (check.series, check.reference_at, check.reference, check.suspect_at, check.suspect,
                check.suspects)  # fmt: skip
+    numbered = state.sequences.state()
+    counted = (numbered.device, numbered.highest, numbered.boot, numbered.newest_at)
     body = msgspec.msgpack.encode(
         _Snapshot(
             format=FORMAT,
@@ -59,7 +63,8 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
             resubmitted=sorted(state.resubmitted),
             ticked_at=state.ticked_at,
             check=[column.tobytes() for column in columns],
-            numberings=state.sequences.state(),
+            numberings=[column.tobytes() for column in counted],
+            missing={device: list(ranges) for device, ranges in numbered.missing.items()},
             receipts={
                 name: (book.packet_id.tobytes(), book.payload_hash.tobytes())
                 for name, book in state.receipts.state().items()
@@ -132,9 +137,9 @@ def _load(state: LaneState, directory: Path) -> Position | None:
 
 
 def _fill(state: LaneState, snapshot: _Snapshot) -> None:
-    columns = [_column(raw, dtype) for raw, dtype in zip(snapshot.check, _CHECK_TYPES, strict=True)]
-    state.checker.restore(CheckState(*columns))
-    state.sequences.restore(snapshot.numberings)
+    state.checker.restore(CheckState(*_columns(snapshot.check, _CHECK_TYPES)))
+    device, highest, boot, newest_at = _columns(snapshot.numberings, _NUMBERING_TYPES)
+    state.sequences.restore(NumberingState(device, highest, boot, newest_at, snapshot.missing))
     state.receipts.restore(
         {
             name: BookState(_column(ids, "u2"), _column(hashes, "u8"))
@@ -144,6 +149,10 @@ def _fill(state: LaneState, snapshot: _Snapshot) -> None:
     state.journaled_revision = snapshot.revision
     state.resubmitted = frozenset(snapshot.resubmitted)
     state.ticked_at = snapshot.ticked_at
+
+
+def _columns(raw: list[bytes], dtypes: tuple[str, ...]) -> list[NDArray[Any]]:
+    return [_column(one, dtype) for one, dtype in zip(raw, dtypes, strict=True)]
 
 
 def _column(raw: bytes, dtype: str) -> NDArray[Any]:

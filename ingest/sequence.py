@@ -13,13 +13,16 @@ clock shows that by another ``boot``, or by falling from FAR to 0 or 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from devices.frames import SequenceGapFrame
 from devices.payload import NO_TIME, NOT_GIVEN
+from devices.readings import Indices, Int32s, Int64s, grouped_rows
 
 MAX_RANGES: Final = 64
 """Open ranges remembered for a device; of more the oldest are given up (and stay shown as lost)."""
@@ -39,13 +42,25 @@ class Sighting(NamedTuple):
     measured_at: int
 
 
-class Numbering(msgspec.Struct):
+@dataclass(slots=True)
+class Numbering:
     """How far one device has counted; ``missing`` are inclusive ranges, ascending."""
 
     highest: int
-    boot: int = NOT_GIVEN
-    newest_at: int = NO_TIME
-    missing: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    boot: int
+    newest_at: int
+    missing: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberingState:
+    """What is remembered, one row a device that has sent a number, for a snapshot."""
+
+    device: Int32s
+    highest: Int64s
+    boot: Int64s
+    newest_at: Int64s
+    missing: Mapping[int, Sequence[tuple[int, int]]]
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,18 +75,28 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
     d: str | None = None
 
 
+_NO_NUMBER: Final = -1
+"""Stands in ``_highest`` for a device that never sent a number."""
+
+
 class SequenceTracker:
-    """Numbers of all devices that send any."""
+    """Numbers of all devices that send any: arrays indexed by device id.
+
+    Devices that count on as they should are followed together; the others one by one.
+    """
 
     def __init__(self) -> None:
-        self._numberings: dict[int, Numbering] = {}
+        self._highest: Int64s = np.empty(0, np.int64)
+        self._boot: Int64s = np.empty(0, np.int64)
+        self._newest_at: Int64s = np.empty(0, np.int64)
+        self._missing: dict[int, list[tuple[int, int]]] = {}
 
     def follow(
         self,
-        devices: Sequence[int],
-        numbers: Sequence[int],
-        boots: Sequence[int],
-        measured_at: Sequence[int],
+        devices: Sequence[int] | Int32s,
+        numbers: Sequence[int] | Int64s,
+        boots: Sequence[int] | Int64s,
+        measured_at: Sequence[int] | Int64s,
         at: int,
     ) -> list[SequenceGapFrame]:
         """Take numbers in the order in which they came; return gaps that opened or closed.
@@ -80,39 +105,128 @@ class SequenceTracker:
         time of what is numbered, or NO_TIME; ``at`` is now. Adjacent numbers that fill a gap make
         one frame.
         """
+        rows = _Rows(
+            np.asarray(devices, np.int32),
+            np.asarray(numbers, np.int64),
+            np.asarray(boots, np.int64),
+            np.asarray(measured_at, np.int64),
+        )
+        if len(rows.device) == 0:
+            return []
+        self._grow(int(rows.device.max()) + 1)
         frames: list[SequenceGapFrame] = []
-        numberings = self._numberings
-        rows = zip(devices, numbers, boots, measured_at, strict=True)
-        for device, number, boot, measured in rows:
-            known = numberings.get(device)
-            if known is None:
-                numberings[device] = Numbering(number, boot, measured)
-            elif number == known.highest + 1 and boot == known.boot:
-                known.highest = number
-                if measured > known.newest_at:
-                    known.newest_at = measured
-            else:
-                frames += _follow_disorder(known, Sighting(device, number, boot, measured), at)
+        for row in self._follow_order(rows).tolist():
+            frames += self._follow_one(rows.sighting(row), at)
         return _joined(frames)
 
     def acknowledgement(self, device: int, name: str | None = None) -> Acknowledgement | None:
         """What the device is to be told; None if it never sent a number."""
-        known = self._numberings.get(device)
+        known = self._load(device)
         if known is None:
             return None
         boot = None if known.boot == NOT_GIVEN else known.boot
         return Acknowledgement(known.highest, tuple(known.missing[:MAX_TOLD]), boot, name)
 
-    def restore(self, numberings: Iterable[tuple[int, Numbering]]) -> None:
+    def restore(self, state: NumberingState) -> None:
         """Remember what a snapshot says."""
-        self._numberings = dict(numberings)
+        self._grow(int(state.device.max(initial=-1)) + 1)
+        self._highest[state.device] = state.highest
+        self._boot[state.device] = state.boot
+        self._newest_at[state.device] = state.newest_at
+        self._missing = {device: list(ranges) for device, ranges in state.missing.items()}
 
-    def state(self) -> list[tuple[int, Numbering]]:
+    def state(self) -> NumberingState:
         """All that is remembered; a copy."""
-        return [
-            (device, Numbering(k.highest, k.boot, k.newest_at, list(k.missing)))
-            for device, k in self._numberings.items()
-        ]
+        known = np.flatnonzero(self._highest != _NO_NUMBER).astype(np.int32)
+        return NumberingState(
+            known,
+            self._highest[known],
+            self._boot[known],
+            self._newest_at[known],
+            {device: list(ranges) for device, ranges in self._missing.items()},
+        )
+
+    def _follow_order(self, rows: _Rows) -> Indices:
+        """Take in all rows of the devices whose rows here just count on; the other rows.
+
+        ::
+
+            device 7   known 4, boot 1 ─▶ 5, 6, 7     counts on: taken in together
+            device 8   known 4, boot 1 ─▶ 5, 7        does not: both rows are left
+        """
+        order = grouped_rows(rows.device)
+        device, number, boot = rows.device[order], rows.number[order], rows.boot[order]
+        is_first = np.r_[True, device[1:] != device[:-1]]
+        starts = np.flatnonzero(is_first)
+        before = np.where(is_first, self._highest[device], np.r_[0, number[:-1]])
+        before_boot = np.where(is_first, self._boot[device], np.r_[0, boot[:-1]])
+        is_next = (number == before + 1) & (boot == before_boot)
+        is_next |= is_first & (before == _NO_NUMBER)  # whatever it begins with
+        is_calm = np.logical_and.reduceat(is_next, starts)
+        ends = np.r_[starts[1:], len(device)]
+        calm, last = device[starts[is_calm]], ends[is_calm] - 1
+        newest_at = np.maximum.reduceat(rows.measured_at[order], starts)[is_calm]
+        self._highest[calm], self._boot[calm] = number[last], boot[last]
+        self._newest_at[calm] = np.maximum(self._newest_at[calm], newest_at)
+        return np.sort(order[~np.repeat(is_calm, ends - starts)])
+
+    def _follow_one(self, seen: Sighting, at: int) -> list[SequenceGapFrame]:
+        known = self._load(seen.device)
+        frames: list[SequenceGapFrame] = []
+        if known is None:
+            known = Numbering(seen.number, seen.boot, seen.measured_at, [])
+        elif seen.number == known.highest + 1 and seen.boot == known.boot:
+            known.highest = seen.number
+            known.newest_at = max(known.newest_at, seen.measured_at)
+        else:
+            frames = _follow_disorder(known, seen, at)
+        self._keep(seen.device, known)
+        return frames
+
+    def _load(self, device: int) -> Numbering | None:
+        if device >= len(self._highest) or self._highest[device] == _NO_NUMBER:
+            return None
+        return Numbering(
+            int(self._highest[device]),
+            int(self._boot[device]),
+            int(self._newest_at[device]),
+            self._missing.get(device, []),
+        )
+
+    def _keep(self, device: int, known: Numbering) -> None:
+        self._highest[device], self._boot[device] = known.highest, known.boot
+        self._newest_at[device] = known.newest_at
+        if known.missing:
+            self._missing[device] = known.missing
+        else:
+            self._missing.pop(device, None)
+
+    def _grow(self, size: int) -> None:
+        more = size - len(self._highest)
+        if more <= 0:
+            return
+        more = max(more, len(self._highest) // 2)
+        self._highest = np.r_[self._highest, np.full(more, _NO_NUMBER)]
+        self._boot = np.r_[self._boot, np.full(more, NOT_GIVEN)]
+        self._newest_at = np.r_[self._newest_at, np.full(more, NO_TIME)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Numbers as they came, as columns."""
+
+    device: Int32s
+    number: Int64s
+    boot: Int64s
+    measured_at: Int64s
+
+    def sighting(self, row: int) -> Sighting:
+        return Sighting(
+            int(self.device[row]),
+            int(self.number[row]),
+            int(self.boot[row]),
+            int(self.measured_at[row]),
+        )
 
 
 def _follow_disorder(known: Numbering, seen: Sighting, at: int) -> list[SequenceGapFrame]:

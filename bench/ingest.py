@@ -1,328 +1,220 @@
 """`satomori bench ingest`: the whole path under load, on this machine, with its own broker.
 
-One run: start `satomori run` in a fresh folder, publish at QoS 1, wait until every reader has
-passed the last acknowledged message, stop, open the store again, compare it with the PUBACKs.
+`run` is the table of contents: install, the ceiling, Satomori, the floor, compare. Refuses to know
+how each is done.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import httpx
-import numpy as np
-from sqlalchemy import select
-
-from alerts.tables import transition
-from bench.processes import Usage, free_port, usage_of
+from bench.alarms import Delays, delays_by_lane
+from bench.broker import Broker, Certificates, make_certificates
+from bench.comparison import Count, compare
+from bench.drive import publish
+from bench.influx import own_influx
+from bench.load import Load, Published
+from bench.meter import Meter
+from bench.options import Options, Servers
+from bench.progress import Progress
+from bench.references import Reference, run_paho, run_sink
+from bench.result import Result, failures, this_machine
+from bench.subject import Installation, RunningSystem
 from devices.database import open_database
-from devices.frames import Lane
-from devices.readings import Int64s
-from devices.registry import Registry, RegistrySnapshot
-from ingest.journal_follower import JournalFollower
-from ingest.journal_retention import load_readers
+from devices.registry import Registry
 from ingest.stores import open_store
 
-READERS = ("store", "alerts")
-URGENT_EVERY, FIRE_EVERY = 20, 1000
-QUANTITIES = {True: "water.level", False: "paddy.depth"}
-RULES = 20
-
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What to run: ``rate`` 0 is as fast as the broker answers."""
+class Measured:
+    """The measured part of a run: publishers, processes, and when (time.monotonic, ms UTC)."""
 
-    devices: int = 20_000
-    connections: int = 50
-    seconds: float = 60.0
-    rate: float = 0.0
-    window: int = 400
-    store: Literal["duckdb", "influxdb"] = "duckdb"
-    store_url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one run gave. Seconds and rates cover the first publish until all readers had passed;
-    ``cpu_s_per_100k`` sums intake, alerts and web over that time; ``lost`` and ``repeated`` count
-    readings (three a message) against the publisher's acknowledgements."""
-
-    messages: int
-    seconds: float
-    msgs_per_s: float
-    publish_msgs_per_s: float
-    drain_s: float
-    cpu_s_per_100k: float
-    cpu_s: dict[str, float]
-    lost: int
-    repeated: int
-    rss_mb: float
-    alarms: int
-    p50_alarm_ms: float | None
-    p99_alarm_ms: float | None
-    options: dict[str, object] = field(default_factory=dict)
-
-    def as_json(self) -> str:
-        """One JSON object."""
-        return json.dumps(asdict(self))
-
-    def as_text(self) -> str:
-        """A line a figure."""
-        return "\n".join(f"{key:<20} {value}" for key, value in asdict(self).items())
+    warm: Published
+    published: Published
+    taken_in_at: float
+    passed_at: float
+    began_at_ms: int
+    ended_at_ms: int
+    ours: Meter
+    broker: Meter | None
 
 
-def run(options: Options) -> Result:
-    """Run the benchmark once; raises CalledProcessError when a part of it cannot be started."""
-    with tempfile.TemporaryDirectory(prefix="satomori-bench-") as name:
-        folder = Path(name)
-        config = _configure(folder, options)
-        _import_devices(config, folder, options)
-        with _system(config, folder) as children:
-            before = usage_of(children.values())
-            began = time.monotonic()
-            load = _publish(folder, options)
-            published_s = time.monotonic() - began
-            _wait_for_intake(folder / "var" / "run" / "intake.json", int(str(load["acknowledged"])))
-            _wait_for_readers(folder / "var" / "journal")
-            seconds = time.monotonic() - began
-            after = usage_of(children.values())
-        return _result(folder, options, load, before, after, published_s, seconds, children)
-
-
-def _configure(folder: Path, options: Options) -> Path:
-    config = folder / "satomori.toml"
-    rules = folder / "rules.toml"
-    rules.write_text(_rules(), encoding="utf-8")
-    influx = f'[store.influxdb]\nurl = "{options.store_url}"\n' if options.store_url else ""
-    config.write_text(
-        f'[paths]\nvar = "{folder / "var"}"\n'
-        f"[broker]\nport = {free_port()}\n[web]\nport = {free_port()}\n"
-        f'[alerts]\nrules_file = "{rules}"\n'
-        f'[store]\nkind = "{options.store}"\n{influx}',
-        encoding="utf-8",
-    )
-    return config
-
-
-def _rules() -> str:
-    """20 stage rules over both lanes; the swinging devices cross every one of them."""
-    lines = []
-    for k in range(RULES):
-        is_urgent = k % 2 == 0
-        kind = "river-gauge" if is_urgent else "paddy-node"
-        value = (1.5 + k / 10) / (1 if is_urgent else 4)
-        lines.append(
-            f'[[rules]]\nname = "rule-{k}"\nkind = "stages"\nquantity = "{QUANTITIES[is_urgent]}"\n'
-            f'hysteresis = 0.02\nwhere = {{ device_kinds = ["{kind}"] }}\n'
-            f'stages = [{{ name = "caution", level = 2, value = {value} }}]\n'
-        )
-    return "\n".join(lines)
-
-
-def _import_devices(config: Path, folder: Path, options: Options) -> None:
-    file = folder / "devices.csv"
-    rows = ["name,kind,label,site,area,interval_s"]
-    for number in range(options.devices):
-        kind = "river-gauge" if number % URGENT_EVERY == 0 else "paddy-node"
-        rows.append(f"load-{number:05d},{kind},load {number},bench,bench,86400")
-    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    _satomori("devices", "import", str(file), "--config", str(config))
-    _satomori("broker", "simulator", "--config", str(config))
-
-
-def _satomori(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "satomori", *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"satomori {' '.join(arguments)}: {done.stderr or done.stdout}")
-    return done.stdout
+def run(options: Options, servers: Servers, progress: Progress | None = None) -> Result:
+    """Run the benchmark once. Raises BenchError when it could not be run or compared."""
+    progress = progress or Progress()
+    with prepared(options, servers, progress) as (place, certificates):
+        references: list[Reference] = []
+        if options.has_references:
+            references.append(run_sink(place, servers, certificates, options, progress))
+        measured = measure(place, servers, certificates, progress)
+        if options.has_references:
+            references.append(run_paho(place, servers, certificates, options, progress))
+        progress.say("comparing the store with what the broker acknowledged")
+        counts = compare_store(place, measured.published)
+        delays = look_at_alarms(place, measured)
+    result = _result(place.options, measured, counts, delays)
+    return with_references(result, references, is_tls=options.is_tls)
 
 
 @contextlib.contextmanager
-def _system(config: Path, folder: Path) -> Iterator[dict[str, int]]:
-    """Run the system; gives the pids of our three processes."""
-    with (folder / "satomori.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "satomori", "run", "--config", str(config)],
-            stdout=log,
-            stderr=log,
-        )
+def prepared(
+    options: Options, servers: Servers, progress: Progress
+) -> Iterator[tuple[Installation, Certificates | None]]:
+    """An installation in a folder that goes at the end, and certificates where TLS is asked for."""
+    with (
+        tempfile.TemporaryDirectory(prefix="satomori-bench-") as name,
+        own_influx(options, servers, Path(name)) as url,
+    ):
+        folder = Path(name)
+        progress.say(f"an installation of {options.devices:,} devices, {options.rules} rules")
+        place = Installation(folder, replace(options, store_url=url))
+        yield place, make_certificates(folder / "tls") if options.is_tls else None
+
+
+@contextlib.contextmanager
+def running(
+    place: Installation, servers: Servers, certificates: Certificates | None
+) -> Iterator[tuple[RunningSystem, Meter | None]]:
+    """Satomori on the installation: with a child broker, or with one that talks TLS."""
+    with contextlib.ExitStack() as stack:
+        broker = None
+        if certificates is not None:
+            folder = place.folder / "tls-broker"
+            broker = Broker(servers, folder, place.broker_folder, certificates)
+            stack.callback(broker.close)
+            place.use_broker(broker.port, certificates)
+        system = RunningSystem(place)
+        stack.callback(system.close)
+        pid = broker.pid if broker else system.broker_pid
+        yield system, Meter({"broker": pid}) if pid else None
+
+
+def measure(
+    place: Installation, servers: Servers, certificates: Certificates | None, progress: Progress
+) -> Measured:
+    """Start Satomori, warm it up, publish, wait until all readers have passed, stop."""
+    options = place.options
+    progress.say(f"satomori: warm-up {options.warm_up_s:.0f} s, then {options.seconds:.0f} s")
+    with running(place, servers, certificates) as (system, broker):
+        load = Load(place.target(certificates.authority if certificates else None), options,
+                    place.folder)  # fmt: skip
         try:
-            yield _ready(folder, process)
+            warm = publish(load, system, options, options.warm_up_s, progress)
+            system.wait_for_readers(system.check)
+            ours = Meter(system.pids)
+
+            def look(_: Published) -> None:
+                for meter in (ours, broker):
+                    if meter is not None:
+                        meter.sample()
+
+            began_at_ms = time.time_ns() // 1_000_000
+            published = publish(load, system, options, options.seconds, progress, on_look=look)
+            taken_in_at = time.monotonic()
+            progress.say("all taken in; waiting for the readers")
+            passed_at = system.wait_for_readers(lambda: look(published))
+            for meter in (ours, broker):
+                if meter is not None:
+                    meter.stop()
+            system.check()
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
+            load.close()
+    return Measured(
+        warm, published, taken_in_at, passed_at, began_at_ms, time.time_ns() // 1_000_000,
+        ours, broker,
+    )  # fmt: skip
 
 
-def _ready(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, int]:
-    end = time.monotonic() + 60
-    settings_file = folder / "var" / "run" / "settings.json"
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
-            port = json.loads(settings_file.read_text())["web"]["port"]
-            if httpx.get(f"http://127.0.0.1:{port}/api/ready").status_code == httpx.codes.OK:
-                status = json.loads((folder / "var" / "run" / "system.json").read_text())
-                return {n: status["children"][n] for n in ("intake", "alerts", "web")}
-        time.sleep(0.1)
-    raise RuntimeError(f"not ready: {(folder / 'satomori.log').read_text()[-2000:]}")
+def compare_store(place: Installation, published: Published) -> Mapping[str, Count]:
+    """Open the store again and count."""
+    database = open_database(f"sqlite:///{place.var / 'satomori.db'}")
+    registry = Registry(database).snapshot()
+    database.dispose()
+    store = open_store(place.options.store, directory=place.var / "store",
+                       url=place.options.store_url)  # fmt: skip
+    try:
+        return compare(store, registry, place.options, published.connections)
+    finally:
+        store.close()
 
 
-def _publish(folder: Path, options: Options) -> Mapping[str, object]:
-    settings = json.loads((folder / "var" / "run" / "settings.json").read_text())
-    password = (folder / "var" / "broker" / "simulator.password").read_text().strip()
-    command = [
-        str(_load_generator(folder)),
-        "-p", str(settings["broker"]["port"]), "-U", "demo-simulator", "-P", password,
-        "-d", str(options.devices), "-c", str(options.connections), "-w", str(options.window),
-        "-t", str(options.seconds), "-r", str(options.rate),
-        "-u", str(URGENT_EVERY), "-f", str(FIRE_EVERY),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"load generator: {done.stderr}")
-    load: Mapping[str, object] = json.loads(done.stdout)
-    return load
+def look_at_alarms(place: Installation, measured: Measured) -> Mapping[str, Delays]:
+    """Delays of the measured part, counts of the whole run."""
+    database = open_database(f"sqlite:///{place.var / 'satomori.db'}")
+    try:
+        return delays_by_lane(
+            database, measured.published.crossings, place.options.rules,
+            measured.began_at_ms, measured.ended_at_ms,
+        )  # fmt: skip
+    finally:
+        database.dispose()
 
 
-def _load_generator(folder: Path) -> Path:
-    """The generator, compiled now; raises RuntimeError where there is no C compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise RuntimeError("bench ingest needs a C compiler for its load generator (cc)")
-    binary = folder / "loadgen"
-    source = Path(__file__).with_name("loadgen.c")
-    subprocess.run([compiler, "-O2", "-o", str(binary), str(source)], check=True)
-    return binary
-
-
-def _wait_for_intake(status_file: Path, messages: int, patience_s: float = 15.0) -> None:
-    """Until intake has journaled as many messages as the broker acknowledged to the publisher.
-
-    Gives up, for the comparison to tell what is lost, when nothing has come in for ``patience_s``.
-    """
-    seen, last_change = 0, time.monotonic()
-    while seen < messages and time.monotonic() - last_change < patience_s:
-        with contextlib.suppress(OSError, ValueError):
-            lanes = json.loads(status_file.read_text())["lanes"].values()
-            now = sum(lane["messages"] for lane in lanes)
-            if now != seen:
-                seen, last_change = now, time.monotonic()
-        time.sleep(0.05)
-
-
-def _wait_for_readers(journal: Path, deadline_s: float = 300.0) -> None:
-    end = time.monotonic() + deadline_s
-    for lane in Lane:
-        follower = JournalFollower(journal / lane, lane, "bench-look")
-        head = follower.head()
-        follower.close()
-        while head is not None and time.monotonic() < end:
-            positions = load_readers(journal / lane)
-            if all(reader in positions and positions[reader] >= head for reader in READERS):
-                break
-            time.sleep(0.05)
+def with_references(result: Result, references: list[Reference], *, is_tls: bool) -> Result:
+    """The same result with the figures of the references and the ratios to them."""
+    rates = {reference.name: reference.msgs_per_s for reference in references}
+    ratios = {name: round(result.msgs_per_s / rate, 3) for name, rate in rates.items()}
+    return replace(
+        result,
+        sink_msgs_per_s=rates.get("sink"),
+        paho_msgs_per_s=rates.get("paho"),
+        ratio_to_sink=ratios.get("sink"),
+        ratio_to_paho=ratios.get("paho"),
+        references={reference.name: asdict(reference) for reference in references},
+        tls={"intake": is_tls, "publishers": is_tls, "references": is_tls},
+    )
 
 
 def _result(
-    folder: Path,
     options: Options,
-    load: Mapping[str, object],
-    before: Mapping[int, Usage],
-    after: Mapping[int, Usage],
-    published_s: float,
-    seconds: float,
-    children: Mapping[str, int],
+    measured: Measured,
+    counts: Mapping[str, Count],
+    delays: Mapping[str, Delays],
 ) -> Result:
-    database = open_database(f"sqlite:///{folder / 'var' / 'satomori.db'}")
-    registry = Registry(database).snapshot()
-    with database.connect() as connection:
-        rows = connection.execute(select(transition.c.committed_at, transition.c.measured_at)).all()
-    database.dispose()
-    delays_ms = np.array([committed - measured for committed, measured in rows])
-    lost, repeated = _compare(folder, options, registry, load)
-    cpu_s = {n: after[p].cpu_s - before[p].cpu_s for n, p in children.items() if p in after}
-    acknowledged = int(str(load["acknowledged"]))
+    published, ours = measured.published, measured.ours
+    messages = published.acknowledged - measured.warm.acknowledged
+    seconds = measured.passed_at - published.began
+    publishing_s = published.ended - published.began
+    cpu_s, rss_mb = ours.cpu_s(), ours.rss_mb()
+    every, urgent, routine = (delays[name] for name in ("all", "urgent", "routine"))
+    missing = max(urgent.missing, routine.missing, key=abs)
     return Result(
-        messages=acknowledged,
+        messages=messages,
+        readings=sum(count.expected for count in counts.values()),
         seconds=round(seconds, 2),
-        msgs_per_s=round(acknowledged / seconds, 1),
-        publish_msgs_per_s=round(acknowledged / float(str(load["seconds"])), 1),
-        drain_s=round(seconds - published_s, 2),
-        cpu_s_per_100k=round(sum(cpu_s.values()) / acknowledged * 1e5, 3),
-        cpu_s={name: round(value, 2) for name, value in cpu_s.items()},
-        lost=lost,
-        repeated=repeated,
-        rss_mb=round(sum(u.rss_mb for u in after.values()), 1),
-        alarms=len(delays_ms),
-        p50_alarm_ms=_percentile(delays_ms, 50),
-        p99_alarm_ms=_percentile(delays_ms, 99),
+        msgs_per_s=round(messages / seconds, 1),
+        publish_msgs_per_s=round(messages / publishing_s, 1),
+        intake_msgs_per_s=round(messages / (measured.taken_in_at - published.began), 1),
+        drain_s=round(measured.passed_at - published.ended, 2),
+        cpu_s_per_100k=round(sum(cpu_s.values()) / messages * 1e5, 3),
+        cpu_s=cpu_s,
+        broker_cpu_s=measured.broker.cpu_s()["broker"] if measured.broker else 0.0,
+        lost=sum(count.lost for count in counts.values()),
+        repeated=sum(count.repeated for count in counts.values()),
+        unexpected=sum(count.unexpected for count in counts.values()),
+        by_quantity={quantity: asdict(count) for quantity, count in counts.items()},
+        alarms=every.count,
+        alarms_missing=every.missing,
+        p50_alarm_ms=every.p50_ms,
+        p99_alarm_ms=every.p99_ms,
+        max_alarm_ms=every.max_ms,
+        p50_urgent_alarm_ms=urgent.p50_ms,
+        p99_urgent_alarm_ms=urgent.p99_ms,
+        max_urgent_alarm_ms=urgent.max_ms,
+        p50_routine_alarm_ms=routine.p50_ms,
+        p99_routine_alarm_ms=routine.p99_ms,
+        max_routine_alarm_ms=routine.max_ms,
+        rss_mb=round(sum(rss_mb.values()), 1),
+        rss_mb_peak=ours.peak_of_sum_mb(),
+        rss_growth_mb_per_min=ours.growth_mb_per_min(),
+        rss_mb_by_process=rss_mb,
+        broker_rss_mb_peak=measured.broker.peak_of_sum_mb() if measured.broker else 0.0,
         options=asdict(options),
+        machine=this_machine(),
+        failures=failures(counts, missing),
     )
-
-
-def _percentile(values: Int64s, share: float) -> float | None:
-    return round(float(np.percentile(values, share)), 1) if len(values) else None
-
-
-def expected_per_device(devices: int, acknowledged: list[int]) -> Int64s:
-    """Messages that each device must have in the store, int64 (devices,).
-
-    ``acknowledged[i]`` counts connection i's PUBACKs; it serves devices i, i + c, i + 2c, …
-    """
-    expected = np.zeros(devices, np.int64)
-    connections = len(acknowledged)
-    for first, count in enumerate(acknowledged):
-        own = np.arange(first, devices, connections)
-        expected[own] = count // len(own)
-        expected[own[: count % len(own)]] += 1
-    return expected
-
-
-def _compare(
-    folder: Path, options: Options, registry: RegistrySnapshot, load: Mapping[str, object]
-) -> tuple[int, int]:
-    """(lost, repeated) readings: what the reopened store holds against the acknowledgements."""
-    acknowledged = load["connections"]
-    assert isinstance(acknowledged, list)
-    expected = expected_per_device(options.devices, acknowledged)
-    store = open_store(
-        options.store,
-        directory=folder / "var" / "store",
-        url=options.store_url,
-        database="satomori",
-        personal_database="satomori_personal",
-        org="",
-        username="",
-        secret="",
-    )
-    lost = repeated = 0
-    for quantities in (("battery.voltage",), ("radio.rssi",), tuple(QUANTITIES.values())):
-        wanted = np.full(max(registry.definitions) + 1, -1, np.int64)
-        for number in range(options.devices):
-            device = registry.by_name[f"load-{number:05d}"].id
-            for quantity in quantities:
-                if (series := registry.series.get((device, quantity))) is not None:
-                    wanted[series] = expected[number]
-        found = np.zeros(len(wanted), np.int64)
-        distinct = np.zeros(len(wanted), np.int64)
-        ids = np.flatnonzero(wanted >= 0)
-        for batch in store.scan(ids.tolist(), 0, 1 << 62):
-            found += np.bincount(batch.series, minlength=len(wanted))
-            keys = np.unique(np.stack([batch.series.astype(np.int64), batch.measured_at]), axis=1)
-            distinct += np.bincount(keys[0], minlength=len(wanted))
-        lost += int(np.maximum(wanted[ids] - distinct[ids], 0).sum())
-        repeated += int((found[ids] - distinct[ids]).sum())
-    store.close()
-    return lost, repeated

@@ -1,6 +1,6 @@
 // Calls to the HTTP API. Knows addresses and errors, never what a page does with the answer.
 
-import type { Alarm, AlarmDetail, MapConfig, Me, Samples, StationDetail } from "./types";
+import type { Alarm, AlarmDetail, ConsumptionInterval, ConsumptionStep, MapConfig, Me, Samples, StationDetail } from "./types";
 
 /** The server refused or could not be reached; `status` is 0 when nothing answered. */
 export class ApiError extends Error {
@@ -68,6 +68,11 @@ export const api = {
     post<unknown>(
       `/api/alarms/${encodeURIComponent(id)}/acknowledge`,
       comment === "" ? {} : { comment },
+    ),
+  consumption: (name: string, step: ConsumptionStep, from: number, to: number, signal: AbortSignal) =>
+    get<{ readonly intervals: readonly ConsumptionInterval[] }>(
+      `/api/stations/${encodeURIComponent(name)}/consumption?from=${from}&to=${to}&step=${step}`,
+      signal,
     ),
   samples: (series: number, start_at: number, end_at: number, signal: AbortSignal) =>
     get<Samples>(

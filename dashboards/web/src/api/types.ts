@@ -140,6 +140,19 @@ export interface Samples {
   readonly quality: readonly number[];
 }
 
+export type ConsumptionStep = "hour" | "day" | "month";
+
+export type ConsumptionRemark = "estimated" | "gap" | "rollover" | "swap" | "reset" | "reversed" | "left_out";
+
+/** [from, to); `value_m3` is null where nothing is known, never 0. */
+export interface ConsumptionInterval {
+  readonly from: number;
+  readonly to: number;
+  readonly value_m3: number | null;
+  readonly remarks: readonly ConsumptionRemark[];
+  readonly share_measured: number;
+}
+
 export interface MapConfig {
   readonly center: readonly [number, number];
   readonly zoom: number;

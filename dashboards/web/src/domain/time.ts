@@ -15,6 +15,25 @@ function tokyo(at: number): Date {
   return new Date(at + TOKYO);
 }
 
+/** The last full hour, midnight and first of a month (`months` later) of Japan at or before `at`. */
+export function startOfHour(at: number): number {
+  return Math.floor(at / HOUR) * HOUR;
+}
+
+export function startOfDay(at: number): number {
+  return Math.floor((at + TOKYO) / DAY) * DAY - TOKYO;
+}
+
+export function startOfMonth(at: number, months = 0): number {
+  const d = tokyo(at);
+  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth() + months, 1) - TOKYO;
+}
+
+export function japanDate(at: number): { readonly year: number; readonly month: number } {
+  const d = tokyo(at);
+  return { year: d.getUTCFullYear(), month: d.getUTCMonth() + 1 };
+}
+
 /** "17:05". */
 export function hourMinute(at: number): string {
   const d = tokyo(at);

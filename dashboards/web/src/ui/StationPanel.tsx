@@ -7,6 +7,7 @@ import { useSpeech } from "../i18n/language";
 import { kindWord, placeName } from "../i18n/words";
 import { useLive, useNow } from "../live/store";
 import { AlarmCard } from "./AlarmCard";
+import { ConsumptionSection } from "./ConsumptionSection";
 import { CourseSection } from "./CourseSection";
 import { Readout } from "./Readout";
 import { ValueTable } from "./ValueTable";
@@ -51,6 +52,7 @@ export function StationPanel({ station, me, onClose }: StationPanelProps) {
           <AlarmCard key={alarm.id} alarm={alarm} station={station} role={me.role} />
         ))}
         <CourseSection station={station} />
+        <ConsumptionSection station={station} />
         <ValueTable station={station} />
         <LostData station={station} />
       </div>

@@ -14,11 +14,11 @@ export interface ChartWords {
   readonly flags: readonly [string, string]; // the words for 0 and 1
 }
 
-const INK = "#42545c";
-const GRID = "#e3e9ea";
-const LINE = "#00667a";
+export const INK = "#42545c";
+export const GRID = "#e3e9ea";
+export const LINE = "#00667a";
 const SUSPECT = "#8a3b00";
-const FAMILY = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
+export const FAMILY = '"Noto Sans JP", "Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic UI", Meiryo, sans-serif';
 
 /** From the lowest good value to the next stage above the highest, with air; never a flat sliver. */
 export function yRange(course: Course, stages: readonly StageLine[], quantity: string): { low: number; high: number } {

@@ -103,6 +103,7 @@ class InfluxServer:
         self.version = ""
         self._has_v2_write = False
         self._secret: str | None = None
+        self._made: list[httpx.Client | InfluxDBClient] = []
         self._http: httpx.Client
         self._client: InfluxDBClient
         self._write_api: WriteApi
@@ -155,12 +156,9 @@ class InfluxServer:
 
     def close(self) -> None:
         """Close all connections."""
-        if self._secret is None:
-            return
-        self._secret = None
-        self._http.close()
-        self._write_api.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
-        self._client.close()  # type: ignore[no-untyped-call]  # influxdb-client is half typed
+        for client in self._made:
+            client.close()
+        self._made, self._secret, self.version = [], None, ""
 
     def _log_in(self) -> None:
         """Make clients with the secret as it is now, where it is another one than before."""
@@ -170,7 +168,7 @@ class InfluxServer:
         except OSError as error:
             raise StoreOutage(f"InfluxDB's secret: {error}", can_retry=False) from error
         if secret == self._secret:
-            return  # else the clients before are left to whoever is using them
+            return  # else the clients before stay open for whoever is using them
         url, headers, auth = address.url.rstrip("/"), {}, None
         if address.username:
             auth = (address.username, secret)
@@ -192,6 +190,7 @@ class InfluxServer:
             enable_gzip=False,
         )
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._made += [self._http, self._client]
         self._secret = secret
 
     def _has_buckets(self, version: str) -> bool:
@@ -235,9 +234,9 @@ class InfluxServer:
     def _answer(self, reply: httpx.Response) -> list[Table]:
         try:
             answer = msgspec.json.decode(reply.content, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason = f"{self.address.url} does not answer as InfluxDB does: {error}"
-            raise StoreOutage(reason, can_retry=True) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as strange:
+            reason = f"{self.address.url} does not answer as InfluxDB does: {strange}"
+            raise StoreOutage(reason, can_retry=True) from strange
         result = answer.results[0] if answer.results else _Result()
         if error := answer.error or result.error:
             raise StoreOutage(f"InfluxDB: {error}", can_retry="timeout" in error)

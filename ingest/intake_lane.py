@@ -91,7 +91,7 @@ class LaneRunner:
         self._names: dict[int, str] = {}
 
     async def start(self, snapshot: RegistrySnapshot) -> None:
-        """Rebuild the state from snapshot and journal, and journal the registry if it is new."""
+        """Rebuild the state from snapshot and journal; a new registry is journaled by `run`."""
         self._use(snapshot)
         self._state = LaneState(
             snapshot,
@@ -101,8 +101,12 @@ class LaneRunner:
         await self._in_thread(lambda: restore(self._state, self._journal.directory, self._follower))
         if self._state.ticked_at:
             self._state.budgets.credit(self._now() - self._state.ticked_at)
-        await self._append(self._state.begin(snapshot, self._now()))
-        await self._save(self._journal.position)
+        if begin := self._state.begin(snapshot, self._now()):
+            # With the first batch: a lane whose disk is low must not keep the other one waiting.
+            self._work.events += begin
+            self._wake.set()
+        else:
+            await self._save(self._journal.position)
 
     @property
     def resubmitted(self) -> frozenset[int]:

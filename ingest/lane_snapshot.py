@@ -92,7 +92,10 @@ def restore(state: LaneState, directory: Path, follower: JournalFollower) -> Pos
     What is damaged is said and left out: no reading waits for a frame that cannot be had again.
     """
     position = _load(state, directory)
-    follower.retain(position)
+    try:
+        follower.retain(position)
+    except OSError as error:  # a full disk: an older note keeps more, and urgent must go on
+        log.warning("ingest.state.position_not_noted", error=str(error))
     while True:
         try:
             entries = _read(follower, position)

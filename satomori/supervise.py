@@ -28,13 +28,15 @@ LAST_WORDS_S = 1.0  # a grandchild may hold the pipe open for ever
 @dataclass(frozen=True, slots=True)
 class Child:
     """One process to keep alive. ``on_line`` gets each line that it writes to stderr and stdout;
-    without it the child writes to our own. ``stop_s`` is how long an orderly stop may take."""
+    without it the child writes to our own. ``stop_s`` is how long an orderly stop may take,
+    ``longest_pause_s`` how long one that keeps failing is left down."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     on_line: Callable[[str], None] | None = None
     stop_s: float = 15.0
+    longest_pause_s: float = LAST_BACKOFF_S
     is_restarted: bool = True
 
 
@@ -101,7 +103,7 @@ class Supervisor:
         """Pause and start, as often as it takes; returns the next pause, too."""
         while True:
             await asyncio.sleep(backoff_s)
-            backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+            backoff_s = min(backoff_s * 2, child.longest_pause_s)
             try:
                 return await self._spawn(child), backoff_s
             except OSError as error:  # no memory, no process ids, a program under upgrade

@@ -34,6 +34,8 @@ from satomori.supervise import Child, Supervisor
 log = structlog.get_logger()
 
 START_DEADLINE_S = 60.0
+WARNING_PAUSE_S = 2.0
+"""How long what stands between a sensor and a warning is left down at most, however it fails."""
 SAY_TROUBLE_AGAIN_S = 60.0
 
 
@@ -107,7 +109,9 @@ async def _until_ports_are_free(settings: Settings) -> None:
 def process_child(name: str, settings_file: Path) -> Child:
     """One of our own processes as a supervised child."""
     command = (sys.executable, "-m", "satomori", "process", name, "--settings", str(settings_file))
-    return Child(name, command)
+    if name == "web":
+        return Child(name, command)
+    return Child(name, command, longest_pause_s=WARNING_PAUSE_S)
 
 
 class SystemStatus:
@@ -175,7 +179,8 @@ def _broker_child(
 
     binary = find_mosquitto()
     if binary is not None:
-        return Child("broker", (str(binary), "-c", str(config)), on_line=on_line)
+        command: tuple[str, ...] = (str(binary), "-c", str(config))
+        return Child("broker", command, on_line=on_line, longest_pause_s=WARNING_PAUSE_S)
     if not may_embed:
         raise SettingsError(
             "broker: mosquitto is not installed (apt-get install mosquitto); "

@@ -324,6 +324,26 @@ async def test_a_status_file_that_cannot_be_written_stops_nothing(
     await until(lambda: _lane(town)["messages"] == 1, "the status")
 
 
+async def test_a_start_on_a_full_disk_lets_the_urgent_lane_work(
+    town: Town, publisher: Publisher
+) -> None:
+    """Found by the chaos test: the registry has changed, the routine lane cannot journal that, and
+    a position cannot be noted; urgent readings are taken in all the same."""
+    await town.stop()
+    town.registry.register([DeviceDraft("gauge-new", "river-gauge")], now_ms())
+    for lane in Lane:  # no reader's position can be noted there
+        (town.directory / lane / "readers" / "intake.new").mkdir()
+    town.free_bytes = 0
+    await town.start()
+    await until(town.is_connected, "connected")
+    publisher.publish(up("meter-1", "water-meter"), b'{"v":{"water.total":5}}')
+    publisher.publish(up("gauge-1"), payload(1.25))
+    await until(lambda: town.values(Lane.URGENT) == [1.25], "urgent is taken in")
+    assert town.values(Lane.ROUTINE) == []
+    town.free_bytes = 1 << 40
+    await until(lambda: town.values(Lane.ROUTINE) == [5.0], "routine is taken in")
+
+
 async def test_a_full_disk_stops_the_routine_lane_only_until_there_is_room_again(
     town: Town, publisher: Publisher
 ) -> None:

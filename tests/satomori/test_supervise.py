@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,17 @@ async def test_a_child_that_keeps_failing_is_started_ever_more_rarely(supervisor
         await _until(lambda: len(logs) >= 3, "three ends")
     assert [e["again_in_s"] for e in logs[:3]] == [0.2, 0.4, 0.8]
     assert {e["code"] for e in logs} == {3}
+
+
+async def test_a_child_is_never_left_down_longer_than_its_longest_pause(
+    supervisor: Watched,
+) -> None:
+    """Intake and alerts return within seconds, whatever they died of before."""
+    child = replace(_child("broken", "raise SystemExit(3)"), longest_pause_s=0.3)
+    with capture_logs() as logs:
+        await supervisor.start(child)
+        await _until(lambda: len(logs) >= 4, "four ends")
+    assert [e["again_in_s"] for e in logs[:4]] == [0.2, 0.3, 0.3, 0.3]
 
 
 async def test_a_child_that_cannot_be_started_again_at_once_is_tried_again(

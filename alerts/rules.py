@@ -22,6 +22,9 @@ from devices.registry import Device
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Channel = Literal["mail", "webhook", "log"]
 
+NO_DATA = "no-data"
+"""A rule that is always there (``alerts.own_clock``): routes may name it, rule sets may not."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
@@ -142,7 +145,7 @@ class Route(_Strict):
 
     name: Name
     rules: tuple[str, ...] = ()
-    rule_kinds: tuple[Literal["stages", "event", "silence"], ...] = ()
+    rule_kinds: tuple[Literal["stages", "event", "silence", "clock"], ...] = ()
     areas: tuple[str, ...] = ()
     min_level: int = Field(1, ge=1, le=5)
     roles: tuple[str, ...] = ()
@@ -157,7 +160,7 @@ class _RuleFile(_Strict):
 
     @model_validator(mode="after")
     def _names_agree(self) -> _RuleFile:
-        names = [r.name for r in self.rules]
+        names = [NO_DATA, *(r.name for r in self.rules)]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"rule {name!r} is there twice")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -26,6 +27,7 @@ from alerts.feed import JournalReader
 from alerts.follower import LaneFollower, Switch
 from alerts.ledger import AlarmBook, DeliveryDraft, Ledger
 from alerts.outbox import Outbox
+from alerts.own_clock import OwnClock, is_own, with_fallback
 from alerts.people import people
 from alerts.routing import drafts_for
 from alerts.rule_store import stored_rules
@@ -78,6 +80,7 @@ class AlertService:
         self._wake = wake or (lambda: None)
         self._readers = readers
         self._lanes: dict[Lane, LaneFollower] = {}
+        self._own_clock = OwnClock(readers)
         self._known = RegistrySnapshot(0, {}, {}, {}, {})
         self._lock = Lock()
         self._has_queued = False
@@ -148,6 +151,7 @@ class AlertService:
             if snapshot is None or not self._restore(follower, snapshot):
                 log.info("alerts.engine.started_without_snapshot", lane=str(lane))
             self._lanes[lane] = follower
+        self._own_clock.stand(self._book.open_alarms())
         self._save_if_caught_up(self._now())
         self._commit([])
 
@@ -170,9 +174,16 @@ class AlertService:
         """The lane that has something to run: urgent as long as it has, then a slice of routine."""
         for lane, limit in ((Lane.URGENT, URGENT_BYTES), (Lane.ROUTINE, ROUTINE_BYTES)):
             follower = self._lanes.get(lane)
-            if follower is not None and follower.read(limit):
+            if follower is not None and self._read(follower, limit):
                 return follower
         return None
+
+    def _read(self, follower: LaneFollower, limit: int) -> bool:
+        has_news = follower.read(limit)
+        self._own_clock.look(
+            follower.lane, follower.last_tick_at, is_empty=not has_news, monotonic_s=monotonic()
+        )
+        return has_news
 
     def _switch(self) -> Switch:
         """The registry and the rules that hold from now on; the registry is read first, so that
@@ -182,7 +193,7 @@ class AlertService:
 
     def _commit(self, transitions: list[Transition]) -> None:
         now = self._now()
-        transitions = transitions + self._reconcile(now)
+        transitions = transitions + self._reconcile(now) + self._unfed(now)
         if not transitions and now - self._committed_at < COMMIT_POSITION_MS:
             return
         drafts = self._drafts(transitions) if transitions else []
@@ -214,7 +225,7 @@ class AlertService:
         return {alarm: peak for peaks in lanes for alarm, peak in peaks.items()}
 
     def _drafts(self, transitions: list[Transition]) -> list[DeliveryDraft]:
-        routes = self._lanes[Lane.URGENT].engine.rules.routes
+        routes = with_fallback(self._lanes[Lane.URGENT].engine.rules.routes)
         return drafts_for(
             transitions, routes, self._known.devices, people(self._database), self._channels
         )
@@ -224,8 +235,13 @@ class AlertService:
         waiting = [f for f in self._lanes.values() if f.is_to_be_reconciled]
         if not waiting:
             return []
-        alarms = self._book.open_alarms()
+        alarms = [alarm for alarm in self._book.open_alarms() if not is_own(alarm)]
         return [t for follower in waiting for t in follower.reconcile(alarms, self._known, now)]
+
+    def _unfed(self, now: int) -> list[Transition]:
+        """What our own clock says of the ticks."""
+        version = next(iter(self._lanes.values())).engine.rules.version
+        return self._own_clock.transitions(self._known, version, now)
 
     def _positions(self) -> dict[str, Position]:
         found = {lane: follower.committable for lane, follower in self._lanes.items()}

@@ -33,7 +33,7 @@ alarm = Table(
         "revision", BigInteger, nullable=False, index=True
     ),  # rises with every change of any alarm
     Column("rule", Text, nullable=False),
-    Column("rule_kind", Text, nullable=False),  # stages, silence, event
+    Column("rule_kind", Text, nullable=False),  # stages, silence, event, clock
     Column("device", Integer, nullable=False, index=True),  # registry id
     Column("series", Integer),  # None for silence
     Column("state", Text, nullable=False),  # active, cleared

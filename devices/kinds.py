@@ -84,7 +84,7 @@ _ALL = (
 INSTALLATION: Final = Kind(
     "satomori", "Satomori 本体", "Satomori itself", Lane.URGENT,
     ("disk.free", "disk.lowWater", "journal.size",
-     "broker.connections", "broker.messagesQueued", "broker.bytesQueued",
+     "broker.away", "broker.connections", "broker.messagesQueued", "broker.bytesQueued",
      "broker.messagesDropped", "broker.publishesDenied",
      "broker.sessionsLost", "broker.sessionsTakenOver",
      "intake.lag", "intake.rejected", "alerts.lag", "store.lag"), 10, 6.0, horizon_s=600,

@@ -90,6 +90,7 @@ _ALL = (
     _own("disk.free", "MiB"),
     _own("disk.lowWater", "/"),  # low-water mark over free space: at 1 routine traffic stops
     _own("journal.size", "MiB"),
+    _own("broker.away", "s"),
     _own("broker.connections", "count"),
     _own("broker.messagesQueued", "count"),
     _own("broker.bytesQueued", "MiB"),

@@ -175,6 +175,7 @@ class SelfWatch:
             "journal.size": sum(lane.journal.bytes for lane in lanes) / self_report.MIB,
             **self_report.of_lags(at, self._started_at, lag_ms, alerts, web),
             **self_report.of_broker(self._figures),
+            "broker.away": self._away_s(at),
         }
 
     def _count(self, at: int) -> dict[str, float]:
@@ -192,6 +193,11 @@ class SelfWatch:
         )
         denied = self._unaccounted.per_minute(at) if self._places.may_account else None
         return grown if denied is None else {**grown, "broker.publishesDenied": denied}
+
+    def _away_s(self, at: int) -> float:
+        """For how long a lane has had no broker."""
+        down = [c.link.since_at for c in self._consumers if not c.link.is_up]
+        return max(0, at - min(down, default=at)) / 1000
 
     def _dropped(self) -> dict[str, float]:
         if "dropped" not in self._figures:

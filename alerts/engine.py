@@ -105,12 +105,10 @@ class Engine:
 
     def knows(self, frame: SeriesFrame) -> bool:
         """False if the frame defines a series of this lane that the registry did not have yet."""
-        return all(
-            d.series < len(self._memory.measured_at)
-            and self._listening.devices_of(np.array([d.series], np.int32))[0] != UNKNOWN
-            for d in frame.definitions
-            if d.kind in KINDS and KINDS[d.kind].lane is self.lane
-        )
+        mine = {name for name, kind in KINDS.items() if kind.lane is self.lane}
+        series = np.array([d.series for d in frame.definitions if d.kind in mine], np.int32)
+        is_known = series < len(self._memory.measured_at)
+        return bool(is_known.all() and (self._listening.devices_of(series) != UNKNOWN).all())
 
     def open_alarms(self) -> dict[str, tuple[str, tuple[int, bool]]]:
         """Id of each open alarm → (rule, key of its place)."""

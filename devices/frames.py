@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -119,9 +120,12 @@ class RevisionFrame:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesDefinition:
-    """Series ``series`` is ``quantity`` of the device ``name`` with registry id ``device``."""
+class SeriesDefinition(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Series ``series`` is ``quantity`` of the device ``name`` with registry id ``device``.
+
+    A Struct that is an array on the wire: all of them stand at the head of each segment, for each
+    reader to decode.
+    """
 
     series: int
     device: int

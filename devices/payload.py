@@ -168,7 +168,11 @@ class _Columns:
     """The columns of a Batch while they grow."""
 
     def __init__(self) -> None:
-        self.samples: list[tuple[int, int, int, int, int]] = []
+        self.message: list[int] = []
+        self.measured_at: list[int] = []
+        self.sequence: list[int] = []
+        self.boot: list[int] = []
+        self.count: list[int] = []
         self.device: list[str] = []
         self.quantity: list[int] = []
         self.value: list[float] = []
@@ -176,7 +180,11 @@ class _Columns:
         self.remarks: list[tuple[int, Remark]] = []
 
     def add(self, index: int, element: _Element, count: int) -> None:
-        self.samples.append((index, element.t, element.n, element.boot, count))
+        self.message.append(index)
+        self.measured_at.append(element.t)
+        self.sequence.append(element.n)
+        self.boot.append(element.boot)
+        self.count.append(count)
         self.device.append(element.d)
 
     def add_slowly(
@@ -197,21 +205,20 @@ class _Columns:
             self.add(index, element, len(element.v))
 
     def batch(self) -> Batch:
-        rows = np.array(self.samples, np.int64).reshape(-1, 5)
-        count = rows[:, 4].astype(np.int32)
+        count = np.fromiter(self.count, np.int32)
         first = np.zeros(len(count), np.int32)
         np.cumsum(count[:-1], out=first[1:])
         return Batch(
-            message=rows[:, 0].astype(np.int32),
-            measured_at=rows[:, 1].copy(),
-            sequence=rows[:, 2].copy(),
-            boot=rows[:, 3].copy(),
+            message=np.fromiter(self.message, np.int32),
+            measured_at=np.fromiter(self.measured_at, np.int64),
+            sequence=np.fromiter(self.sequence, np.int64),
+            boot=np.fromiter(self.boot, np.int64),
             device=self.device,
             first=first,
             count=count,
             sample=np.repeat(np.arange(len(count), dtype=np.int32), count),
-            quantity=np.array(self.quantity, np.uint8),
-            value=np.array(self.value, np.float64),
+            quantity=np.frombuffer(bytes(self.quantity), np.uint8),
+            value=np.fromiter(self.value, np.float64),
             rejected=self.rejected,
             remarks=self.remarks,
         )

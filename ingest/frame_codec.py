@@ -101,17 +101,16 @@ def _decode_readings(payload: bytes) -> ReadingsFrame:
     )
 
 
-_Row = tuple[int, int, str, str, str]
 _pack = msgspec.msgpack.Encoder().encode
-_unpack_rows = msgspec.msgpack.Decoder(list[_Row]).decode
+_unpack_definitions = msgspec.msgpack.Decoder(tuple[SeriesDefinition, ...]).decode
 
 
 def _encode_series(frame: SeriesFrame) -> bytes:
-    return _pack([(d.series, d.device, d.name, d.kind, d.quantity) for d in frame.definitions])
+    return _pack(frame.definitions)
 
 
 def _decode_series(payload: bytes) -> SeriesFrame:
-    return SeriesFrame(tuple(SeriesDefinition(*row) for row in _unpack_rows(payload)))
+    return SeriesFrame(_unpack_definitions(payload))
 
 
 def _encode_rejected(frame: RejectedFrame) -> bytes:

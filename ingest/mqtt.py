@@ -23,6 +23,7 @@ from devices.readings import Int64s
 from ingest import mqtt_frames
 from ingest.mqtt_frames import ProtocolError, Publishes, Version
 from ingest.mqtt_session import ConnectionEndedError, Greeting, RefusedError, Session
+from ingest.mqtt_tls import not_trusted, tls_context
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ _OTHER_VERSION: Final = frozenset({0x01, 0x84})
 _TAKEN_OVER: Final = "(0x8e)"
 SHORT_LIFE_MS: Final = 5_000
 SHORT_LIVES: Final = 3
-"""So many connections in a row that the broker closes so soon are taken over: 3.1.1 does not say."""
+"""So many connections in a row that end so soon are taken over: a 3.1.1 broker does not say so."""
 
 
 class NoAnswerError(ConnectionEndedError):
@@ -49,13 +50,14 @@ class NoAnswerError(ConnectionEndedError):
 class BrokerAddress:
     """Where the broker is and who we are there; ``tls_ca`` switches TLS on.
 
+    A ``password`` that is called is asked anew for each connection; it may raise OSError.
     ``version`` is tried first, in place of the greeting's; where it is refused, the other one.
     """
 
     host: str
     port: int
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | Callable[[], str] | None = field(default=None, repr=False)
     tls_ca: Path | None = None
     version: Version | None = None
 
@@ -116,7 +118,6 @@ class Consumer:
         self._greeting = replace(
             greeting,
             username=broker.username,
-            password=broker.password,
             version=broker.version or greeting.version,
         )
         self._broker, self._now, self._jitter = broker, now, jitter
@@ -211,7 +212,9 @@ class Consumer:
     # -- inside
 
     async def _live_once(self) -> None:
-        session = Session(self._greeting, self)
+        given = self._broker.password
+        password = given() if callable(given) else given
+        session = Session(replace(self._greeting, password=password), self)
         self._session = session
         try:
             await self._connect(session)
@@ -230,15 +233,18 @@ class Consumer:
             self._session = None
 
     async def _connect(self, session: Session) -> None:
-        tls = (
-            ssl.create_default_context(cafile=self._broker.tls_ca) if self._broker.tls_ca else None
-        )
+        broker = self._broker
+        tls = tls_context(broker.tls_ca) if broker.tls_ca else None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: session, self._broker.host, self._broker.port, ssl=tls
+                    lambda: session, broker.host, broker.port, ssl=tls
                 )
                 await asyncio.shield(session.ready)
+        except ssl.SSLCertVerificationError as error:
+            if tls is None or broker.tls_ca is None:
+                raise
+            raise not_trusted(error, tls, broker.tls_ca, broker.host, broker.port) from error
         except TimeoutError as error:
             raise NoAnswerError(f"no answer within {CONNECT_TIMEOUT_S:.0f} s") from error
 

@@ -168,7 +168,11 @@ class Session(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """The broker does not read its acknowledgements: take nothing more from it."""
+        """The broker does not read its acknowledgements: take nothing more from it.
+
+        For a whole keep-alive: then it is taken for dead like one that says nothing.
+        """
+        self._heard_at = self._loop.time()
         self.hold("writing")
 
     def resume_writing(self) -> None:
@@ -224,7 +228,7 @@ class Session(asyncio.Protocol):
     def _watch(self) -> None:
         """Ping twice in a keep-alive; give up after a whole one of silence."""
         silent_s = self._loop.time() - self._heard_at
-        if silent_s >= self._keep_alive_s and not self._holds:
+        if silent_s >= self._keep_alive_s and self._holds <= {"writing"}:
             self.abort(
                 ConnectionEndedError(f"no sign of life from the broker for {silent_s:.0f} s")
             )

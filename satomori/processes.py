@@ -200,7 +200,7 @@ def _broker_address(settings: Settings, place: Installation) -> BrokerAddress:
         host=broker.host,
         port=broker.port,
         username=broker.username,
-        password=place.intake_password(),
+        password=_secret_reader(place.intake_password_file),
         version=Version.V3_1_1 if broker.mqtt == "3.1.1" else Version.V5,
         tls_ca=Path(broker.tls_ca) if broker.tls_ca else None,
     )

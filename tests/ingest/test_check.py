@@ -51,6 +51,14 @@ def _flags(checker: Checker, *rows: tuple[int, float]) -> list[int]:
 OK, SPIKE, RANGE = 0, int(Quality.SPIKE), int(Quality.RANGE)
 
 
+def test_a_counter_that_falls_is_no_spike() -> None:
+    """Rollover, swap and reset are for `devices.consumption` to tell apart: nothing is hidden."""
+    for quantity in ("water.total", "water.reverseTotal", "rain.cumulative"):
+        rows = [(k * 60, v) for k, v in enumerate([99_999.5, 0.2, 812.0, 0.0, 5000.0])]
+        assert _flags(_checker(quantity), *rows) == [OK] * 5
+    assert _flags(_checker("water.total"), (0, -0.1)) == [RANGE]
+
+
 def test_a_time_that_is_absent_or_impossible_becomes_ours() -> None:
     given_at = [NO_TIME, START + FUTURE_MS + 1, START + FUTURE_MS, EARLIEST_AT - 1, EARLIEST_AT, 0]
     received_at = np.full(6, START, np.int64)

@@ -33,7 +33,7 @@ from alerts.routing import drafts_for
 from alerts.rule_store import stored_rules
 from alerts.rules import RuleError, RuleSet, default_rules_text, load_rules
 from alerts.snapshot import LaneSnapshot, load_snapshot, save_snapshot
-from alerts.status import write_status
+from alerts.status import AlarmLags, write_status
 from alerts.transitions import Transition
 from devices.failpoints import failpoint
 from devices.frames import Lane, Position
@@ -81,6 +81,7 @@ class AlertService:
         self._readers = readers
         self._lanes: dict[Lane, LaneFollower] = {}
         self._own_clock = OwnClock(readers)
+        self._lags = AlarmLags()
         self._known = RegistrySnapshot(0, {}, {}, {}, {})
         self._lock = Lock()
         self._has_queued = False
@@ -215,6 +216,7 @@ class AlertService:
         peaks: Mapping[str, float],
     ) -> None:
         self._ledger.commit(transitions, drafts, self._positions(), now, peaks)
+        self._lags.note(transitions, self._now())
         self._committed_at = now
         if self._troubles.pop("database", None):
             log.warning("alerts.database.accepted")
@@ -272,7 +274,8 @@ class AlertService:
         if self._status_path is not None and now - self._status_at >= STATUS_MS:
             self._status_at = now
             with self._outages("status"):
-                write_status(self._status_path, now, self._lanes, self._outbox.counts())
+                counts = self._outbox.counts()
+                write_status(self._status_path, now, self._lanes, counts, self._lags)
 
     @contextmanager
     def _outages(self, what: str) -> Iterator[None]:

@@ -7,19 +7,40 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from alerts.follower import LaneFollower
+from alerts.transitions import Transition
 from devices.frames import Lane
+from devices.histogram import LAGS_S, WAITS_S, Histogram
 
 TICKS_LATE_MS: Final = 10_000
 """Intake ticks each second: after this long without one, silence itself is not watched."""
 
 
+class AlarmLags:
+    """How long after a reading its transition was committed; historic ones say nothing of us."""
+
+    def __init__(self) -> None:
+        self.event = Histogram(LAGS_S)
+        self.received = Histogram(WAITS_S)
+
+    def note(self, transitions: Iterable[Transition], now: int) -> None:
+        """These have been committed at ``now`` (int ms UTC)."""
+        for one in transitions:
+            if one.value is not None and not one.is_historic:
+                self.event.observe((now - one.measured_at) / 1000)
+                self.received.observe((now - one.received_at) / 1000)
+
+
 def write_status(
-    path: Path, now: int, lanes: Mapping[Lane, LaneFollower], deliveries: Mapping[str, int]
+    path: Path,
+    now: int,
+    lanes: Mapping[Lane, LaneFollower],
+    deliveries: Mapping[str, int],
+    lags: AlarmLags,
 ) -> None:
     """Replace the file at ``path``; ``now`` is int ms UTC."""
     document = {
@@ -28,6 +49,7 @@ def write_status(
         "at": now,
         "lanes": {str(lane): _lane(follower, now) for lane, follower in lanes.items()},
         "deliveries": dict(deliveries),
+        "lags": {"event": lags.event.fields(), "received": lags.received.fields()},
     }
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(document), "utf-8")

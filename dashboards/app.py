@@ -27,7 +27,7 @@ from dashboards.parts import Parts, visitor_of
 from dashboards.routes import alarms, consumption, devices, login, operations, stations
 from dashboards.routes import quarantine as quarantine_routes
 from dashboards.settings import MapView
-from dashboards.stored import StoredReadings
+from dashboards.stored import QuarantineCounts, StoredReadings
 from dashboards.throttle import LoginGuard
 from devices.frames import Lane
 from devices.registry import Registry
@@ -43,6 +43,10 @@ class Work(Protocol):
         """Work until cancelled; an exception ends the whole process."""
 
 
+class QuarantineWork(QuarantineCounts, Work, Protocol):
+    """The quarantine writer, as the pages see it."""
+
+
 class StoringReadings(StoredReadings, Work, Protocol):
     """The store writer, as the pages see it."""
 
@@ -53,7 +57,7 @@ def create_app(
     registry: Registry,
     followers: Mapping[Lane, JournalFollower],
     store_writer: StoringReadings,
-    quarantine: Work,
+    quarantine: QuarantineWork,
     status_dir: Path,
     now: Callable[[], int],
     wake_socket: Path | None = None,
@@ -76,6 +80,7 @@ def create_app(
             registry=registry,
             followers=followers,
             stored=store_writer,
+            quarantine=quarantine,
             status_dir=status_dir,
             now=now,
             wake_socket=wake_socket,

@@ -26,7 +26,8 @@ from dashboards import auth
 from dashboards.board import Board
 from dashboards.events import EventHub
 from dashboards.processes import Clock, ProcessReport, Status, clock, read_statuses, write_status
-from dashboards.stored import StoredReadings, store_status
+from dashboards.readiness import Since, notes_of, reasons_of
+from dashboards.stored import QuarantineCounts, StoredReadings, store_status
 from dashboards.wake import WakeSocket
 from devices.frames import (
     Entry,
@@ -58,6 +59,7 @@ _JOURNAL_RETRY_S: Final = 1.0
 _TICK_LATE_MS: Final = 10_000
 _HISTORY_MS: Final = 80 * 60_000
 _AHEAD_MS: Final = 10 * 60_000
+_TAIL_BYTES: Final = 16 << 20
 _NOT_OF_THE_MAP: Final = frozenset({"store", "store_writer", "status"})
 """Troubles with which the map is still true: charts and figures lack something."""
 _HIDES: Final = MappingProxyType({"journal": "intake", "ticks": "intake", "alarms": "alerts"})
@@ -74,6 +76,7 @@ class Live:
         registry: Registry,
         followers: Mapping[Lane, JournalFollower],
         stored: StoredReadings,
+        quarantine: QuarantineCounts,
         status_dir: Path,
         now: Callable[[], int],
         wake_socket: Path | None,
@@ -82,8 +85,10 @@ class Live:
         self.board = Board()
         self.hub = EventHub(self.board, now, self.clock_json)
         self.troubles: dict[str, str] = {}
+        self.since = Since()
         self._database, self._registry = database, registry
         self._followers, self._stored = followers, stored
+        self._quarantine = quarantine
         self._status_dir, self._now, self._wake_socket = status_dir, now, wake_socket
         self._book = AlarmBook(database)
         self._alarm_revision = 0
@@ -165,13 +170,22 @@ class Live:
         return list(self._stored.scan(series, now - _HISTORY_MS, now + _AHEAD_MS)) if series else []
 
     async def _starting_positions(self) -> dict[Lane, Position | None]:
-        """From where to follow: what the store does not hold yet; the head while it is away."""
+        """From where to follow: what the store does not hold yet; the tail while it is away."""
         try:
             stored = await asyncio.to_thread(self._stored.positions)
         except StoreOutage as outage:
             self._trouble("store", outage.reason)
-            return {lane: follower.head() for lane, follower in self._followers.items()}
+            return {
+                lane: await asyncio.to_thread(self._take_tail, lane) for lane in self._followers
+            }
         return {lane: stored.get(lane) for lane in self._followers}
+
+    def _take_tail(self, lane: Lane) -> Position | None:
+        """Without a store: the newest that the journal keeps, so that the map is not empty."""
+        entries = self._followers[lane].tail_entries(_TAIL_BYTES)
+        for entry in entries:
+            self._take(lane, entry.frame)
+        return entries[-1].position if entries else self._followers[lane].head()
 
     async def _watch_store(self) -> None:
         """After an outage at the start: load again until the store has passed where we began."""
@@ -269,7 +283,9 @@ class Live:
             await self._look_at_processes()
             self.board.pass_time(self._now())
             self.hub.changed()
-            states = _states(self.clock())
+            seen = self.clock()
+            self.since.look([*reasons_of(seen, self.troubles), *notes_of(seen)], seen.at)
+            states = _states(seen)
             if states != told or turn % TELL_CLOCK_EVERY == 0:
                 told = states
                 self.hub.tell_clock()
@@ -313,6 +329,7 @@ class Live:
             "dropped_to_snapshot": counts.dropped_to_snapshot,
             "troubles": dict(self.troubles),
             "store": store_status(self._stored.lag()),
+            "quarantine": {"rows": self._quarantine.rows, "dropped": self._quarantine.dropped},
         }
 
     async def _look_at_sessions(self, turn: int) -> None:
@@ -346,7 +363,9 @@ class Live:
 
 
 def _states(seen: Clock) -> tuple[str, ...]:
-    return (*(report.state for report in seen.processes.values()), seen.broker)
+    processes = (report.state for report in seen.processes.values())
+    lanes = (f"{lane.state} {lane.behind}" for lane in seen.lanes.values())
+    return (*processes, *lanes, seen.broker, seen.store.state)
 
 
 async def _wait_for(event: asyncio.Event, timeout_s: float) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from dashboards.lanes import LaneReport, lane_reports
+
 ProcessState = Literal["up", "stale", "down"]
 PROCESSES: Final = ("intake", "alerts", "web")
 SUPERVISOR: Final = "system"
@@ -37,12 +39,26 @@ class ProcessReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreReport:
+    """Whether readings are stored; ``reason`` why not, ``since`` when (ms UTC).
+
+    While it is down alarms and live values go on, charts lack what the journal keeps for it.
+    """
+
+    state: Literal["up", "down"]
+    reason: str | None
+    since: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
-    """The data of the ``clock`` event: whether data comes in and alarms are raised."""
+    """The data of the ``clock`` event: whether data comes in and alarms are raised, how late."""
 
     at: int
     processes: Mapping[str, ProcessReport]
     broker: Literal["up", "down"]
+    lanes: Mapping[str, LaneReport]
+    store: StoreReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,24 @@ def broker_state(intake: Status | None, report: ProcessReport) -> Literal["up", 
 def clock(statuses: Mapping[str, Status], now: int) -> Clock:
     """The state of everything that stands between the field and the page."""
     reports = {name: process_report(statuses.get(name), now) for name in PROCESSES}
-    return Clock(now, reports, broker_state(statuses.get("intake"), reports["intake"]))
+    said = {name: status.fields for name, status in statuses.items()}
+    lives = reports["intake"].state != "down"
+    lanes = lane_reports(
+        said.get("intake", {}) if lives else {}, said.get("alerts", {}), said.get("web", {})
+    )
+    broker = broker_state(statuses.get("intake"), reports["intake"])
+    return Clock(now, reports, broker, lanes, _store_report(said.get("web", {})))
+
+
+def _store_report(web: Mapping[str, Any]) -> StoreReport:
+    store = web.get("store")
+    outage = store.get("outage") if isinstance(store, Mapping) else None
+    if not outage or not isinstance(store, Mapping):
+        return StoreReport("up", None, None)
+    at, outage_s = web.get("at"), store.get("outage_s")
+    if not isinstance(at, int) or not isinstance(outage_s, int | float):
+        return StoreReport("down", str(outage), None)
+    return StoreReport("down", str(outage), int(at - outage_s * 1000))
 
 
 def write_status(path: Path, fields: Mapping[str, Any]) -> None:

@@ -32,12 +32,24 @@ class StoredReadings(Protocol):
         """Readings of one series in ``[start_at, end_at)``, what is not yet written included."""
 
 
+class QuarantineCounts(Protocol):
+    """What is told of the quarantine."""
+
+    dropped: int
+
+    @property
+    def rows(self) -> int:
+        """How many messages are kept now."""
+
+
 def store_status(lag: StoreLag) -> dict[str, object]:
     """The store's part of ``web.json``; lanes without a journal are left out."""
     frames = {lane.value: n for lane, n in lag.frames.items() if n is not None}
     counts = lag.counts
     return {
         "lag_frames": frames,
+        "stored_until": {lane.value: at for lane, at in lag.stored_until.items()},
+        "write": lag.write,
         "held_rows": lag.held_rows,
         "outage": lag.outage,
         "outage_s": round(lag.outage_since_s, 1),

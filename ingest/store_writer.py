@@ -16,11 +16,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from devices.frames import Entry, Lane, Position, ReadingsFrame, SeriesDefinition, SeriesFrame
+from devices.frames import (
+    Entry,
+    Lane,
+    Position,
+    ReadingsFrame,
+    SeriesDefinition,
+    SeriesFrame,
+    TickFrame,
+)
+from devices.histogram import WAITS_S, Histogram
 from devices.readings import Readings, concatenate, no_readings
 from ingest.lanes_reader import Follower, LanesReader, finish
 from ingest.stores.series_store import (
@@ -45,7 +54,9 @@ class StoreLag:
 
     ``frames`` of each lane not yet stored (None: not known, no journal yet); ``held_rows`` read but
     not stored; ``outage`` why the store does not take them, since ``outage_since_s`` seconds;
-    ``losses`` how often journal frames were gone or damaged before they could be stored.
+    ``losses`` how often journal frames were gone or damaged before they could be stored;
+    ``stored_until`` the newest tick of each lane that is behind what is stored; ``write`` how long
+    writes took (``devices.histogram``).
     """
 
     frames: Mapping[Lane, int | None]
@@ -54,6 +65,8 @@ class StoreLag:
     outage_since_s: float
     losses: int
     counts: StoreCounts
+    stored_until: Mapping[Lane, int] = field(default_factory=dict)
+    write: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,6 +77,7 @@ class _Held:
     definitions: dict[int, SeriesDefinition] = field(default_factory=dict)
     positions: dict[Lane, Position] = field(default_factory=dict)
     rows: int = 0
+    ticked_at: dict[Lane, int] = field(default_factory=dict)
 
     def take(self, lane: Lane, entries: list[Entry]) -> None:
         for entry in entries:
@@ -73,6 +87,8 @@ class _Held:
                 self.rows += len(frame.readings)
             elif isinstance(frame, SeriesFrame):
                 self.definitions |= {d.series: d for d in frame.definitions}
+            elif isinstance(frame, TickFrame):
+                self.ticked_at[lane] = frame.at
             self.positions[lane] = entry.position
 
 
@@ -100,6 +116,8 @@ class StoreWriter:
         self._in_flight = _Held()  # being written
         self._tail = threading.Lock()  # guards both
         self._stored: dict[Lane, Position] = {}
+        self._stored_until: dict[Lane, int] = {}
+        self._write_s = Histogram(WAITS_S)
         self._due_at = 0.0
         self._outage: tuple[str, float] | None = None
         self._pause_s = _FIRST_PAUSE_S
@@ -146,6 +164,8 @@ class StoreWriter:
             outage_since_s=since,
             losses=self._reader.losses,
             counts=replace(self._store.counts),
+            stored_until=dict(self._stored_until),
+            write=self._write_s.fields(),
         )
 
     async def _turn(self, worker: ThreadPoolExecutor) -> None:
@@ -180,6 +200,8 @@ class StoreWriter:
             if not self._held.positions:
                 self._due_at = self._monotonic() + self._flush_s
             self._held.take(*found)
+            for lane, ticked_at in self._held.ticked_at.items():  # before: not known, none stored
+                self._stored_until.setdefault(lane, ticked_at)
         return True
 
     def _is_full(self) -> bool:
@@ -197,10 +219,13 @@ class StoreWriter:
         step = self._in_flight
         if step.definitions:
             self._store.define(list(step.definitions.values()))
+        began = self._monotonic()
         self._store.append(concatenate(step.batches), step.positions)
+        self._write_s.observe(self._monotonic() - began)
         with self._tail:
             self._in_flight = _Held()
         self._stored |= step.positions
+        self._stored_until |= step.ticked_at
         self._reader.retain(step.positions)
         self._note_success()
 

@@ -64,6 +64,7 @@ async def run_intake(settings: Settings) -> None:
         client_secret=place.client_secret(),
         keep_ms=settings.journal.keep_h * 3_600_000,
         places=_watch_places(settings, place),
+        readings_per_minute=settings.intake.readings_per_minute_per_device,
     )
     try:
         await intake.run()

@@ -69,6 +69,7 @@ class BrokerSettings(_Section):
 class IntakeSettings(_Section):
     connections_per_lane: Annotated[int, Field(ge=1, le=8)] = 1
     session_expiry_s: _Positive = 604_800
+    readings_per_minute_per_device: Annotated[int, Field(ge=0)] = 6_000
 
 
 class JournalSettings(_Section):

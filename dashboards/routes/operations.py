@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from dashboards.metrics import metrics_text
 from dashboards.parts import WithAdmin, WithParts, WithVisitor
 from dashboards.processes import Clock
+from dashboards.readiness import notes_of, reasons_of
 
 router = APIRouter()
 
@@ -24,10 +25,16 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether everything between field and page works; ``reasons`` says what does not."""
+    """Whether everything between field and page works; ``reasons`` says what does not.
+
+    ``notes`` says what is late without harm to anybody's safety (meters, charts). ``since`` gives
+    the time of each reason and note, ms UTC.
+    """
 
     is_ready: bool
     reasons: list[str]
+    notes: list[str]
+    since: dict[str, int]
 
 
 class RemarkSeen(BaseModel):
@@ -66,15 +73,10 @@ async def health() -> Health:
 async def ready(response: Response, parts: WithParts) -> Readiness:
     """200 when data comes in, alarms are raised and readings are stored; else 503 and why."""
     seen = parts.live.clock()
-    reasons = [
-        f"{name} is {report.state}"
-        for name, report in seen.processes.items()
-        if report.state != "up"
-    ]
-    reasons += [] if seen.broker == "up" else ["broker is down"]
-    reasons += [f"{name}: {reason}" for name, reason in parts.live.troubles.items()]
+    reasons, notes = reasons_of(seen, parts.live.troubles), notes_of(seen)
+    since = parts.live.since.look([*reasons, *notes], seen.at)
     response.status_code = 503 if reasons else 200
-    return Readiness(is_ready=not reasons, reasons=reasons)
+    return Readiness(is_ready=not reasons, reasons=reasons, notes=notes, since=dict(since))
 
 
 @router.get("/api/clock")
@@ -93,7 +95,9 @@ async def remarks(_admin: WithAdmin, parts: WithParts) -> Remarks:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(_visitor: WithVisitor, parts: WithParts) -> PlainTextResponse:
     """Figures for Prometheus; scrape with an access token (``Authorization: Bearer``)."""
-    text = metrics_text(parts.live.statuses, parts.live.clock())
+    seen = parts.live.clock()
+    is_ready = not reasons_of(seen, parts.live.troubles)
+    text = metrics_text(parts.live.statuses, seen, is_ready=is_ready)
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 

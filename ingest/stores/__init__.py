@@ -25,12 +25,14 @@ def open_store(
 ) -> SeriesStore:
     """Open the store of this installation; all but ``directory`` matters to InfluxDB alone.
 
-    DuckDB raises StoreOutage where another process holds the file; InfluxDB need not be there yet.
+    Neither need be there yet: a DuckDB file that cannot be opened (another process holds it, it is
+    rotten) is an outage like a server that is away, and is tried again.
     """
     if kind == "duckdb":
         from ingest.stores.duckdb import DuckDBStore
+        from ingest.stores.late import LateStore
 
-        return DuckDBStore(directory / "readings.duckdb")
+        return LateStore(lambda: DuckDBStore(directory / "readings.duckdb"))
     from ingest.stores.influx import InfluxStore
     from ingest.stores.influx_http import InfluxAddress
 

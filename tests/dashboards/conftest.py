@@ -68,6 +68,9 @@ class Clock:
 class NoQuarantine:
     """A quarantine writer with nothing to write."""
 
+    rows = 0
+    dropped = 0
+
     async def run(self) -> None:
         await asyncio.Event().wait()
 

@@ -14,7 +14,6 @@ from alerts.ledger import Alarm
 from dashboards.board import Board
 from dashboards.guards import content_security_policy
 from dashboards.latest import NEVER, LatestValues
-from dashboards.metrics import metrics_text
 from dashboards.permissions import Role, View, may_see_quantity, view_of
 from dashboards.processes import Status, clock, process_report
 from dashboards.routes.alarms import masked
@@ -152,22 +151,6 @@ def test_broker_is_up_only_if_every_connection_is() -> None:
     assert broker(broker={}) == "down"
     assert broker() == "down"
     assert clock({}, START).broker == "down"
-
-
-def test_metrics_are_prometheus_text() -> None:
-    fields = {
-        "at": 5,
-        "lanes": {"urgent": {"messages": 7, "rejected": {"bad_json": 2}, "journal_error": None}},
-        "broker": {"urgent-0": "up"},
-        "connections": [{"name": "x"}],
-    }
-    lines = metrics_text({"intake": Status(START, fields)}, clock({}, START)).splitlines()
-    assert 'satomori_intake_lanes_messages{lane="urgent"} 7.0' in lines
-    assert 'satomori_intake_lanes_rejected{lane="urgent",reason="bad_json"} 2.0' in lines
-    assert 'satomori_intake_broker{connection="urgent-0"} 1.0' in lines
-    assert 'satomori_process_up{process="alerts"} 0.0' in lines
-    types = [line for line in lines if line.startswith("# TYPE")]
-    assert len(types) == len(set(types))
 
 
 @pytest.mark.parametrize(

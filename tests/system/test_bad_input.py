@@ -201,7 +201,7 @@ def test_what_cannot_be_kept_is_quarantined_with_path_and_value_and_nothing_else
 
 
 def _rejected(api: httpx.Client, reason: str) -> float:
-    return _metric(api, "satomori_intake_lanes_rejected", reason=reason)
+    return _metric(api, "satomori_intake_rejected_messages_total", reason=reason)
 
 
 def test_a_topic_of_no_known_kind_is_quarantined(
@@ -275,7 +275,7 @@ def test_one_bad_field_is_remarked_with_path_and_value_and_the_rest_is_kept(
 
 
 def _remarked(api: httpx.Client, reason: str) -> float:
-    return _metric(api, "satomori_intake_lanes_remarks", reason=reason)
+    return _metric(api, "satomori_intake_left_out_fields_total", reason=reason)
 
 
 def _log_lines(system: RunningSystem) -> list[dict[str, Any]]:
@@ -286,7 +286,8 @@ def _log_lines(system: RunningSystem) -> list[dict[str, Any]]:
 def _wait_for_revision(system: RunningSystem, api: httpx.Client) -> None:
     """Until intake knows the registry as it is now."""
     wanted = system.registry().revision
-    wait_until(lambda: _metric(api, "satomori_intake_revision") == wanted, "the new registry", 10)
+    name = "satomori_intake_registry_revision"
+    wait_until(lambda: _metric(api, name) == wanted, "the new registry", 10)
 
 
 # -- resubmission ------------------------------------------------------------------------------
@@ -340,7 +341,7 @@ def test_a_message_of_ten_megabytes_is_refused_by_the_broker_and_reported_from_i
     wait_until(lambda: system.broker_log()["counts"].get("too_large", 0) != 0, "its log read", 10)
     assert "oversize" in str(system.broker_log()["last"]["too_large"])
     assert any(line["event"] == "broker.client.too_large" for line in _log_lines(system))
-    wait_until(lambda: _metric(api, "satomori_system_broker_log_counts", what="too_large") >= 1,
+    wait_until(lambda: _metric(api, "satomori_broker_log_events_total", event="too_large") >= 1,
                "counted in /metrics", 10)  # fmt: skip
     again = Client(system)
     at = time.time_ns() // 1_000_000

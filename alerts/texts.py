@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Final, Literal
 
+from alerts import own_texts
 from alerts.transitions import WITHDRAWN, Transition
+from devices.kinds import INSTALLATION
 from devices.quantities import QUANTITIES
 from devices.registry import Device
 
@@ -78,7 +80,13 @@ def message(about: Subject, language: Language) -> Message:
 
 def stage_label(stage: str, kind: str | None, language: Language) -> str:
     """What people call a stage at a kind of device; its own name where we know no other."""
-    labels = _STAGES_OF_KIND.get((kind or "", stage)) or _STAGES.get(stage) or (stage, stage)
+    own = own_texts.STAGES.get(stage) if kind == INSTALLATION.name else None
+    labels = (
+        (own.happened if own else None)
+        or _STAGES_OF_KIND.get((kind or "", stage))
+        or _STAGES.get(stage)
+        or (stage, stage)
+    )
     return labels[0 if language == "ja" else 1]
 
 
@@ -99,6 +107,8 @@ class _Words:
     exercise: str
     unverified: str
     closing: str
+    to_do: str
+    own_closing: str
 
 
 _JAPANESE = _Words(
@@ -115,6 +125,8 @@ _JAPANESE = _Words(
     exercise="これは訓練です。実際の状況ではありません。",
     unverified="値が疑わしいため未確認です。現地またはほかの情報で確かめてください。",
     closing="センサーの測定値をお知らせしています。",
+    to_do="対処",
+    own_closing=f"Satomori が自身の状態をお知らせしています。手引き: {own_texts.GUIDE}",
 )
 _ENGLISH = _Words(
     language="en",
@@ -130,6 +142,8 @@ _ENGLISH = _Words(
     exercise="This is an exercise. It does not describe the real situation.",
     unverified="The value is doubtful and unverified: please check on site or elsewhere.",
     closing="This message says what a sensor measured.",
+    to_do="To do",
+    own_closing=f"This is Satomori speaking of itself. Guide: {own_texts.GUIDE}",
 )
 
 
@@ -149,13 +163,27 @@ def _letter(about: Subject, words: _Words) -> Message:
         f"{words.time}: {_time(t.measured_at)}",
         *([words.exercise] if t.is_exercise else []),
         *([] if t.is_verified else [words.unverified]),
-        words.closing,
+        *_closing(about, words),
     ]
-    what = _what_happened(t, words).format(stage)
+    what = _what_happened(t, device, words).format(stage)
     return Message(f"{marks}{place}: {what}", _body(lines, about.link))
 
 
-def _what_happened(t: Transition, words: _Words) -> str:
+def _closing(about: Subject, words: _Words) -> list[str]:
+    if not _is_own(about.device):
+        return [words.closing]
+    own = own_texts.STAGES.get(about.transition.to_stage)
+    to_do = [f"{words.to_do}: {own.to_do[words.language == 'en']}"] if own else []
+    return [*to_do, words.own_closing]
+
+
+def _is_own(device: Device | None) -> bool:
+    return device is not None and device.kind == INSTALLATION.name
+
+
+def _what_happened(t: Transition, device: Device | None, words: _Words) -> str:
+    if t.to_level and _is_own(device):
+        return "{}"  # a sentence
     if t.to_level == 0:
         return words.cleared
     if t.to_level < t.from_level:
@@ -177,9 +205,11 @@ def _measured(about: Subject, language: Language) -> str:
     value, quantity = about.transition.value, about.quantity
     if value is None or quantity is None or QUANTITIES[quantity].is_flag:
         return ""
-    labels = _QUANTITIES.get(quantity, (quantity, quantity))
+    labels = _QUANTITIES.get(quantity) or own_texts.QUANTITIES.get(quantity, (quantity, quantity))
     unit = QUANTITIES[quantity].unit
-    return f"{labels[0 if language == 'ja' else 1]} {value:.2f} {_UNITS.get(unit, unit)}"
+    own_unit = own_texts.UNITS.get(unit)
+    unit = own_unit[language == "en"] if own_unit else _UNITS.get(unit, unit)
+    return f"{labels[0 if language == 'ja' else 1]} {value:.2f} {unit}".rstrip()
 
 
 def _time(at: int) -> str:

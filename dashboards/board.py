@@ -33,7 +33,7 @@ from dashboards.stations import (
     station,
 )
 from devices.quantities import QUANTITIES
-from devices.readings import SUSPECT, Float64s, Int32s, Int64s, Quality, Readings
+from devices.readings import SUSPECT, Float64s, Int32s, Int64s, Quality, Readings, distinct_ids
 
 if TYPE_CHECKING:
     from alerts.ledger import Alarm
@@ -101,7 +101,7 @@ class Board:
         is_known = readings.series < len(self._device_of)
         devices = self._device_of[readings.series[is_known]]
         self._hear(devices, readings.received_at[is_known])
-        self._touch(np.unique(devices).tolist())
+        self._touch(distinct_ids(devices).tolist())
 
     def take_level_history(self, readings: Readings) -> None:
         """Fill the last hour after a start, before newer readings are taken."""

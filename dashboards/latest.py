@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.rise import WINDOW_MS, Rise, rise
-from devices.readings import SUSPECT, Int32s, Int64s, Quality, Readings, rounds
+from devices.readings import SUSPECT, Int32s, Int64s, Quality, Readings, rounds, rows_by_time
 
 NEVER: Final = np.iinfo(np.int64).min
 """``measured_at`` of a series that has no reading."""
@@ -40,7 +40,7 @@ class LatestValues:
         if len(readings) == 0:
             return readings.series
         self._reserve(int(readings.series.max()) + 1)
-        order = np.lexsort((readings.measured_at, readings.series))  # stable: ties stay in order
+        order = rows_by_time(readings)
         series = readings.series[order]
         newest = order[np.append(series[1:] != series[:-1], True)]
         at = readings.series[newest]

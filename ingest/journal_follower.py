@@ -5,6 +5,7 @@ Refuses to know what a frame means and what its reader does with it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,16 +67,22 @@ class JournalFollower:
     """One reader of one lane; one per reader name. Not to be called from two threads at once."""
 
     def __init__(
-        self, directory: Path, lane: Lane, reader: str, wake_socket: Path | None = None
+        self,
+        directory: Path,
+        lane: Lane,
+        reader: str,
+        wake_socket: Path | None = None,
+        *,
+        is_woken: bool = True,
     ) -> None:
         """Follow the journal in ``directory``, which need not exist yet.
 
         ``wake_socket`` is where the reader's socket is bound; by default in the journal's
-        directory.
+        directory. One that is not woken only polls: a reader in no hurry reads more at a time.
         """
         self.directory, self.lane = directory, lane
         self.reader = check_reader_name(reader)
-        self._wake = WakeSocket(directory, reader, wake_socket)
+        self._wake = WakeSocket(directory, reader, wake_socket) if is_woken else None
         self._tail_file: TailFile | None = None
         self._file = SegmentFile()
         self._cursor: _Cursor | None = None
@@ -104,7 +111,10 @@ class JournalFollower:
 
     async def wait(self, timeout_s: float = 0.2) -> None:
         """Return when the writer has published something, after ``timeout_s`` at the latest."""
-        await self._wake.wait(timeout_s)
+        if self._wake is None:
+            await asyncio.sleep(timeout_s)
+        else:
+            await self._wake.wait(timeout_s)
 
     def retain(self, position: Position | None) -> None:
         """Let segments up to ``position`` go; those after it wait for this reader from now on.
@@ -133,7 +143,8 @@ class JournalFollower:
 
     def close(self) -> None:
         """Leave the journal; what was retained stays."""
-        self._wake.close()
+        if self._wake is not None:
+            self._wake.close()
         self._file.close()
         if self._tail_file is not None:
             self._tail_file.close()

@@ -100,7 +100,7 @@ async def run_web(settings: Settings) -> None:
     store = _store(settings, place)
     writer = StoreWriter(
         store,
-        _followers(place, "store"),
+        _followers(place, "store", is_woken=False),
         flush_rows=settings.store.flush_rows,
         flush_s=settings.store.flush_s,
     )
@@ -109,7 +109,7 @@ async def run_web(settings: Settings) -> None:
         registry=Registry(database),
         followers=_followers(place, "live"),
         store_writer=writer,
-        quarantine=QuarantineWriter(database, _followers(place, "quarantine")),
+        quarantine=QuarantineWriter(database, _followers(place, "quarantine", is_woken=False)),
         status_dir=place.run,
         now=now_ms,
         wake_socket=place.run / "web.sock",
@@ -191,8 +191,13 @@ def _journal(place: Installation, lane: Lane, registry: Registry) -> JournalWrit
     )
 
 
-def _followers(place: Installation, reader: str) -> dict[Lane, JournalFollower]:
-    return {lane: JournalFollower(place.journal / lane, lane, reader) for lane in Lane}
+def _followers(
+    place: Installation, reader: str, *, is_woken: bool = True
+) -> dict[Lane, JournalFollower]:
+    return {
+        lane: JournalFollower(place.journal / lane, lane, reader, is_woken=is_woken)
+        for lane in Lane
+    }
 
 
 def _broker_address(settings: Settings, place: Installation) -> BrokerAddress:

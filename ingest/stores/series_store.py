@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from devices.frames import Lane, Position, SeriesDefinition
-from devices.readings import Float64s, Int64s, Readings, UInt8s
+from devices.readings import Float64s, Int64s, Readings, UInt8s, rows_by_time
 
 _REFUSALS_KEPT = 20
 
@@ -131,7 +131,7 @@ def distinct(readings: Readings, counts: StoreCounts) -> Readings:
     if not is_finite.all():
         counts.refuse(int((~is_finite).sum()), "a value that is not finite")
         readings = readings.take(is_finite)
-    rows = readings.take(np.lexsort((readings.measured_at, readings.series)))
+    rows = readings.take(rows_by_time(readings))
     if len(rows) < 2:
         return rows
     one, other = rows.take(slice(None, -1)), rows.take(slice(1, None))

@@ -6,7 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.readings import distinct_ids, grouped_rows, rounds
+from devices.readings import (
+    distinct_ids,
+    grouped_rows,
+    readings_from_columns,
+    rounds,
+    rows_by_time,
+)
 
 _IDS = st.lists(st.integers(-1, 2**31 - 1) | st.integers(0, 3), max_size=40)
 
@@ -32,3 +38,14 @@ def test_a_round_holds_each_series_once_and_rounds_keep_their_order(ids: list[in
     assert sorted(row for chosen in found for row in chosen) == list(range(len(ids)))
     for k, chosen in enumerate(found):
         assert all(ids[:row].count(ids[row]) == k for row in chosen)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30))
+def test_rows_by_series_and_time_keep_the_order_of_what_is_the_same(
+    rows: list[tuple[int, int]],
+) -> None:
+    """In order of time already, or not."""
+    series, at = [s for s, _ in rows], [t for _, t in rows]
+    blank = [0] * len(rows)
+    found = rows_by_time(readings_from_columns(series, at, blank, blank, blank))
+    assert found.tolist() == sorted(range(len(rows)), key=rows.__getitem__)

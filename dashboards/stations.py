@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
+from devices.frames import Lane
 from devices.kinds import KINDS
 from devices.quantities import QUANTITIES
 from devices.readings import SUSPECT
@@ -114,6 +115,7 @@ class Station:
     id: int
     name: str
     kind: str
+    lane: Lane
     label: str
     label_en: str
     site: str
@@ -233,6 +235,7 @@ def station(
         id=device.id,
         name=device.name,
         kind=device.kind,
+        lane=KINDS[device.kind].lane,
         label=device.label,
         label_en=device.label_en,
         site=device.site,

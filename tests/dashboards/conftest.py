@@ -33,6 +33,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.store_writer import StoreWriter
 from ingest.stores.duckdb import DuckDBStore
+from ingest.stores.series_store import SeriesStore
 
 START = 1_750_000_000_000
 DRAFTS = (
@@ -150,9 +151,9 @@ class House:
         fields = {"at": self.now(), "pid": os.getpid(), **said}
         (self.root / "run" / f"{process}.json").write_text(json.dumps(fields))
 
-    def app(self) -> FastAPI:
+    def app(self, store: SeriesStore | None = None) -> FastAPI:
         writer = StoreWriter(
-            self.store_type(self.root / "store" / "readings.duckdb"),
+            store or self.store_type(self.root / "store" / "readings.duckdb"),
             self.followers("store"),
             flush_s=0.1,
         )

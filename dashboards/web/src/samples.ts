@@ -4,7 +4,7 @@ import type { Alarm, Station } from "./api/types";
 
 export function station(changes: Partial<Station> = {}): Station {
   return {
-    id: 1, name: "gauge-1", kind: "river-gauge", label: "中郷橋", label_en: "Nakago Bridge", site: "", area: "川内",
+    id: 1, name: "gauge-1", kind: "river-gauge", lane: "urgent", label: "中郷橋", label_en: "Nakago Bridge", site: "", area: "川内",
     latitude: 31.8, longitude: 130.3, state: "normal", level: 0, state_since: null, last_received_at: 0,
     interval_s: 600, latest: {}, rise_per_h: null, main: "water.level", thresholds: {}, alarm_ids: [],
     ...changes,

@@ -54,6 +54,15 @@ export const en: Dictionary = {
   fault_no_data: "No station has sent anything new.",
   fault_as_of: (when) => `You see the state as of ${when}. It may not be calm.`,
   fault_short: "No data",
+  lane_urgent: "Urgent traffic (rivers, flooding, traps)",
+  lane_routine: "Routine traffic (water meters, farming)",
+  delay_intake: (lane, span) => `${lane} is received about ${span} late.`,
+  delay_alerts: (lane, span) => `${lane}: alarms are evaluated about ${span} late.`,
+  delay_urgent_ok: "Urgent traffic is in time.",
+  delay_store: (span) => `Charts are about ${span} behind. Latest values and alarms are in time.`,
+  delay_store_down: (since, reason) =>
+    `Charts are not available${since === null ? "" : ` (since ${since})`}. Latest values and alarms are in time. Nothing is lost; charts catch up later. (${reason})`,
+  delayed_value: "late",
 
   alarms: "Alarms",
   alarms_open: (n) => `${n} unacknowledged`,

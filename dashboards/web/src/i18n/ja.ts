@@ -55,6 +55,15 @@ export const ja = {
   fault_no_data: "どの観測点からも新しいデータがありません。",
   fault_as_of: (when: string) => `表示は ${when} 時点の状態です。平常とは限りません。`,
   fault_short: "データ途絶",
+  lane_urgent: "緊急系（河川・浸水・わななど）",
+  lane_routine: "通常系（水道・農業など）",
+  delay_intake: (lane: string, span: string) => `${lane}の受信が約${span}遅れています。`,
+  delay_alerts: (lane: string, span: string) => `${lane}の警報の判定が約${span}遅れています。`,
+  delay_urgent_ok: "緊急系は正常です。",
+  delay_store: (span: string) => `推移の記録が約${span}遅れています。最新の値と警報は正常です。`,
+  delay_store_down: (since: string | null, reason: string) =>
+    `推移の記録先を使えません${since === null ? "" : `（${since}から）`}。最新の値と警報は正常です。記録は復旧後に追いつきます。（${reason}）`,
+  delayed_value: "受信遅れ",
 
   // alarms
   alarms: "警報",

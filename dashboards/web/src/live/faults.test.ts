@@ -15,7 +15,7 @@ function heard(clock: Partial<ServerClock> = {}, processes: Record<string, Proce
   return reduce(state, {
     type: "clock",
     data: {
-      at: NOW, broker: "up",
+      at: NOW, broker: "up", lanes: {}, store: { state: "up", reason: null, since: null },
       processes: Object.fromEntries(Object.entries(seen).map(([name, state]) => [name, { state, seen_at: NOW }])),
       ...clock,
     },

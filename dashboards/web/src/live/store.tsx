@@ -4,7 +4,9 @@ import {
   createContext, useContext, useEffect, useMemo, useState, useSyncExternalStore, type ReactNode,
 } from "react";
 import { api, ApiError } from "../api/client";
+import type { Lane } from "../api/types";
 import { listen } from "./connection";
+import { delayedLanes } from "./delays";
 import { judgeFeed, type Feed } from "./faults";
 import { reduce, SILENT, type LiveEvent, type LiveState } from "./state";
 
@@ -105,6 +107,13 @@ export function useNow(step_ms: number): number {
     return () => clearInterval(timer);
   }, [read, step_ms]);
   return now;
+}
+
+/** Lanes whose values come late now; the same set until that changes. */
+export function useDelayedLanes(): ReadonlySet<Lane> {
+  const { clock } = useLive();
+  const names = [...delayedLanes(clock)].join(" ");
+  return useMemo(() => new Set(names.split(" ").filter((name) => name !== "") as Lane[]), [names]);
 }
 
 /** The feed's trustworthiness, judged at least once a second. */

@@ -32,7 +32,7 @@ export function stationPoints(
   stations: Iterable<Station>,
   t: Dictionary,
   language: Language,
-  is_stale: boolean,
+  isStale: (station: Station) => boolean,
 ): GeoJSON.FeatureCollection<GeoJSON.Point> {
   const features: GeoJSON.Feature<GeoJSON.Point>[] = [];
   for (const station of stations) {
@@ -42,7 +42,7 @@ export function stationPoints(
       geometry: { type: "Point", coordinates: [station.longitude, station.latitude] },
       properties: {
         id: station.id,
-        mark: is_stale && station.state === "normal" ? STALE_MARK : markName(station.state, station.level),
+        mark: station.state === "normal" && isStale(station) ? STALE_MARK : markName(station.state, station.level),
         urgency: urgency(station),
         tag: tagName(station.state, placeName(station, language), tagValue(station, t)),
       },

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { MapConfig, Station } from "../api/types";
 import { useSpeech } from "../i18n/language";
 import { placeName, stageWord } from "../i18n/words";
+import { useDelayedLanes } from "../live/store";
 import { isPlaced, stationPoints, withPlaceImages } from "../map/features";
 import { createMap, type StationMap } from "../map/map";
 import { mainFigure } from "./StationList";
@@ -46,7 +47,11 @@ export default function MapView({ config, basemap, stations, selected, is_hidden
     };
   }, [config, basemap, onChoose, onFailed]);
 
-  const points = useMemo(() => stationPoints(stations, t, language, is_stale), [stations, t, language, is_stale]);
+  const delayed = useDelayedLanes();
+  const points = useMemo(
+    () => stationPoints(stations, t, language, (station) => is_stale || delayed.has(station.lane)),
+    [stations, t, language, is_stale, delayed],
+  );
   useEffect(() => map?.show(points), [map, points]);
   useEffect(() => {
     map?.showBasemap(withPlaceImages(basemap, language));
@@ -78,7 +83,7 @@ export default function MapView({ config, basemap, stations, selected, is_hidden
         <div className="map-hover" style={{ left: hover.x, top: hover.y }}>
           <strong>{placeName(hovered, language)}</strong>
           <span>{stageWord(t, hovered.state, hovered.kind)}</span>
-          <span className="figure">{mainFigure(hovered)}</span>
+          <span className="figure">{mainFigure(hovered, delayed.has(hovered.lane))}</span>
         </div>
       )}
     </div>

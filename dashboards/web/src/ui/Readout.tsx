@@ -8,7 +8,7 @@ import { levelState } from "../domain/states";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
 import { stageWord } from "../i18n/words";
-import { useNow } from "../live/store";
+import { useDelayedLanes, useNow } from "../live/store";
 import { StateMark } from "./StateMark";
 
 export function Readout({ station }: { readonly station: Station }) {
@@ -50,10 +50,12 @@ function levelWord(t: Dictionary, station: Station): string {
 
 function MainValue({ station, now }: { readonly station: Station; readonly now: number }) {
   const { t, language } = useSpeech();
+  const delayed = useDelayedLanes();
   const { main } = station;
   const latest = main === null ? undefined : station.latest[main];
   if (main === null || latest === undefined || isFlag(main)) return null;
-  const is_current = station.state !== "unknown" && !isSuspect(latest.quality);
+  const is_delayed = delayed.has(station.lane);
+  const is_current = station.state !== "unknown" && !isSuspect(latest.quality) && !is_delayed;
   return (
     <div className="readout-value" data-current={station.state !== "unknown"}>
       <div className="readout-main">
@@ -66,6 +68,7 @@ function MainValue({ station, now }: { readonly station: Station; readonly now: 
         </p>
         <p className="readout-when">
           {t.measured(timeOrDate(latest.measured_at, now))}
+          {is_delayed && <span className="flag flag-doubt">{t.delayed_value}</span>}
           {isSuspect(latest.quality) && <span className="flag flag-doubt">{t.quality_suspect}</span>}
         </p>
       </div>

@@ -6,10 +6,12 @@ import { noStations } from "../i18n/words";
 import { isFieldRole } from "../domain/roles";
 import { figureWithUnit, isFlag, quantityName } from "../domain/quantities";
 import { isSilentInDanger, levelState } from "../domain/states";
+import { hourMinute } from "../domain/time";
 import { useSpeech } from "../i18n/language";
 import type { Dictionary } from "../i18n/dictionaries";
 import { placeName, stageWord, stateWord } from "../i18n/words";
 import { arrow } from "../map/features";
+import { useDelayedLanes } from "../live/store";
 import { StateMark } from "./StateMark";
 
 interface StationListProps {
@@ -27,6 +29,7 @@ export function StationList({ stations, all, selected, text, onText, note, role,
   const { t } = useSpeech();
   const list = useRef<HTMLUListElement>(null);
   const [focused, setFocused] = useState<number | null>(null);
+  const delayed = useDelayedLanes();
   const stop = stations.some(({ id }) => id === focused) ? focused : (stations[0]?.id ?? null);
 
   function move(event: KeyboardEvent<HTMLUListElement>) {
@@ -52,7 +55,7 @@ export function StationList({ stations, all, selected, text, onText, note, role,
         {stations.map((station) => (
           <StationRow
             key={station.id} station={station} is_selected={station.id === selected}
-            is_stop={station.id === stop} onChoose={onChoose} onFocused={setFocused}
+            is_stop={station.id === stop} is_delayed={delayed.has(station.lane)} onChoose={onChoose} onFocused={setFocused}
           />
         ))}
       </ul>
@@ -74,12 +77,13 @@ interface StationRowProps {
   readonly station: Station;
   readonly is_selected: boolean;
   readonly is_stop: boolean;
+  readonly is_delayed: boolean;
   readonly onChoose: (id: number) => void;
   readonly onFocused: (id: number) => void;
 }
 
 const StationRow = memo(function StationRow(props: StationRowProps) {
-  const { station, is_selected, is_stop, onChoose, onFocused } = props;
+  const { station, is_selected, is_stop, is_delayed, onChoose, onFocused } = props;
   const { t, language } = useSpeech();
   return (
     <li>
@@ -89,6 +93,7 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
         data-testid={`station-${station.name}`}
         data-state={station.state}
         data-level={station.level}
+        data-delayed={is_delayed}
         tabIndex={is_stop ? 0 : -1}
         aria-current={is_selected}
         onFocus={() => onFocused(station.id)}
@@ -98,7 +103,7 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
         <span className="station-name">{placeName(station, language)}</span>
         <span className="station-state">{rowWord(t, station)}</span>
         <span className="station-quantity">{station.main !== null && !isFlag(station.main) && quantityName(station.main, language)}</span>
-        <span className="figure station-value">{mainFigure(station)}</span>
+        <span className="figure station-value">{mainFigure(station, is_delayed)}</span>
       </button>
     </li>
   );
@@ -110,10 +115,11 @@ function rowWord(t: Dictionary, station: Station): string {
   return station.kind === "trap" ? stageWord(t, station.state, station.kind) : stateWord(t, station.state);
 }
 
-/** The main value with its direction; in brackets where it is the last before silence. */
-export function mainFigure(station: Station): string {
+/** The main value with its direction; in brackets where it is the last before silence, with its time where it is late. */
+export function mainFigure(station: Station, is_delayed = false): string {
   const latest = station.main === null ? undefined : station.latest[station.main];
   if (latest === undefined || isFlag(station.main)) return "";
   const value = figureWithUnit(station.main, latest.value);
-  return station.state === "unknown" ? `(${value})` : value + arrow(station.rise_per_h);
+  if (station.state === "unknown") return `(${value})`;
+  return is_delayed ? `${hourMinute(latest.measured_at)} ${value}` : value + arrow(station.rise_per_h);
 }

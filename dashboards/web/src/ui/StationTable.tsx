@@ -4,7 +4,7 @@ import { figure, unitOf } from "../domain/quantities";
 import { MINUTE, timeOrDate } from "../domain/time";
 import { useSpeech } from "../i18n/language";
 import { kindWord, placeName, stageWord } from "../i18n/words";
-import { useNow } from "../live/store";
+import { useDelayedLanes, useNow } from "../live/store";
 import { mainFigure } from "./StationList";
 import { StateMark } from "./StateMark";
 
@@ -18,6 +18,7 @@ interface StationTableProps {
 export function StationTable({ stations, selected, onChoose }: StationTableProps) {
   const { t } = useSpeech();
   const now = useNow(MINUTE);
+  const delayed = useDelayedLanes();
   return (
     <div className="table-scroll" tabIndex={0} role="region" aria-label={t.view_table}>
       <table className="station-table">
@@ -34,7 +35,10 @@ export function StationTable({ stations, selected, onChoose }: StationTableProps
         </thead>
         <tbody>
           {stations.map((station) => (
-            <TableRow key={station.id} station={station} now={now} is_selected={station.id === selected} onChoose={onChoose} />
+            <TableRow
+              key={station.id} station={station} now={now} is_selected={station.id === selected}
+              is_delayed={delayed.has(station.lane)} onChoose={onChoose}
+            />
           ))}
         </tbody>
       </table>
@@ -47,20 +51,21 @@ interface TableRowProps {
   readonly station: Station;
   readonly now: number;
   readonly is_selected: boolean;
+  readonly is_delayed: boolean;
   readonly onChoose: (id: number) => void;
 }
 
-const TableRow = memo(function TableRow({ station, now, is_selected, onChoose }: TableRowProps) {
+const TableRow = memo(function TableRow({ station, now, is_selected, is_delayed, onChoose }: TableRowProps) {
   const { t, language } = useSpeech();
   return (
-    <tr data-state={station.state} aria-current={is_selected} onClick={() => onChoose(station.id)}>
+    <tr data-state={station.state} data-delayed={is_delayed} aria-current={is_selected} onClick={() => onChoose(station.id)}>
       <td><span className="cell-state"><StateMark state={station.state} level={station.level} size={20} />{stageWord(t, station.state, station.kind)}</span></td>
       <th scope="row">
         <button type="button" className="button-link" data-testid={`row-${station.name}`}>{placeName(station, language)}</button>
       </th>
       <td>{station.area}</td>
       <td>{kindWord(t, station.kind)}</td>
-      <td className="number">{mainFigure(station)}</td>
+      <td className="number">{mainFigure(station, is_delayed)}</td>
       <td className="number">{station.rise_per_h === null ? "" : `${figure(station.main, station.rise_per_h, true)} ${t.per_hour(unitOf(station.main))}`}</td>
       <td className="number">{station.last_received_at === null ? "—" : timeOrDate(station.last_received_at, now)}</td>
     </tr>

@@ -8,6 +8,7 @@ import { useSpeech } from "../i18n/language";
 import { useFeed, useLive, useReadLive } from "../live/store";
 import { AlarmList } from "./AlarmList";
 import { Announcer } from "./Announcer";
+import { DelayBar } from "./DelayBar";
 import { FaultBar } from "./FaultBar";
 import { Header } from "./Header";
 import { FilterNote, KindFilter, StateFilter } from "./StateFilter";
@@ -94,7 +95,10 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
         me={me} feed={feed} open_alarms={open_alarms} onLeft={onLeft}
         city={basemap === null ? undefined : cityName(basemap, language)}
       />
-      <FaultBar feed={feed} />
+      <div>
+        <FaultBar feed={feed} />
+        <DelayBar feed={feed} />
+      </div>
       <main className="body">
         <div className="side">
           <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} role={me.role} onChoose={open} />

@@ -15,6 +15,8 @@ from typing import Any, Final, Literal
 from dashboards.lanes import LaneReport, lane_reports
 
 ProcessState = Literal["up", "stale", "down"]
+BrokerState = Literal["up", "down", "unknown"]
+"""``unknown``: intake, which alone talks to the broker, says nothing of it."""
 PROCESSES: Final = ("intake", "alerts", "web")
 SUPERVISOR: Final = "system"
 """Its status file is written when something changes; what it says never grows stale."""
@@ -56,7 +58,7 @@ class Clock:
 
     at: int
     processes: Mapping[str, ProcessReport]
-    broker: Literal["up", "down"]
+    broker: BrokerState
     lanes: Mapping[str, LaneReport]
     store: StoreReport
 
@@ -91,10 +93,14 @@ def process_report(status: Status | None, now: int) -> ProcessReport:
     return ProcessReport("up" if is_well else "stale", status.written_at)
 
 
-def broker_state(intake: Status | None, report: ProcessReport) -> Literal["up", "down"]:
-    """Whether messages come in: only a living intake that says so makes it up."""
-    if intake is None or report.state != "up":
-        return "down"
+def broker_state(intake: Status | None, report: ProcessReport, now: int) -> BrokerState:
+    """What intake says of the broker; a dead or silent intake says nothing, and it is not blamed.
+
+    An intake that reports but cannot do its work (a full disk) is still believed.
+    """
+    is_said = intake is not None and now - intake.written_at <= STALE_AFTER_MS
+    if intake is None or report.state == "down" or not is_said:
+        return "unknown"
     return "up" if _says_up(intake.fields.get("broker")) else "down"
 
 
@@ -106,7 +112,7 @@ def clock(statuses: Mapping[str, Status], now: int) -> Clock:
     lanes = lane_reports(
         said.get("intake", {}) if lives else {}, said.get("alerts", {}), said.get("web", {})
     )
-    broker = broker_state(statuses.get("intake"), reports["intake"])
+    broker = broker_state(statuses.get("intake"), reports["intake"], now)
     return Clock(now, reports, broker, lanes, _store_report(said.get("web", {})))
 
 

@@ -15,7 +15,7 @@ def reasons_of(seen: Clock, troubles: Mapping[str, str]) -> list[str]:
         for name, report in seen.processes.items()
         if report.state != "up"
     ]
-    broker = [] if seen.broker == "up" else ["broker is down"]
+    broker = [] if seen.broker == "up" else [f"broker is {seen.broker}"]
     urgent = seen.lanes[Lane.URGENT]
     late = [
         f"urgent lane is behind in {step}: {urgent.steps[step]:.0f} s"

@@ -55,7 +55,7 @@ _LEVEL_STATES: Final[tuple[StationState, ...]] = (
 )
 SILENCE: Final = "silence"
 """The rule kind whose alarms say that a device is not heard, not that something is severe."""
-_WITHOUT_MAIN: Final = frozenset({"collar", "gateway"})
+_WITHOUT_MAIN: Final = frozenset({"collar", "gateway", "satomori"})
 
 OVERDUE_GRACE_MS: Final = 15_000
 """How long the alerts process has to say that a device is silent before the map says it itself.

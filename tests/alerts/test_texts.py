@@ -79,7 +79,8 @@ def test_a_place_that_left_the_registry_still_has_a_message() -> None:
 def test_every_stage_of_the_default_rules_has_a_label_in_both_languages() -> None:
     """No internal name reaches a reader."""
     for rule in load_rules(default_rules_text()).rules:
+        kind = next(iter(rule.where.device_kinds), None)
         stages = [s.name for s in rule.stages] if rule.kind == "stages" else [rule.stage]
         for stage in stages:
-            assert stage_label(stage, None, "ja") != stage
-            assert stage_label(stage, None, "ja") != stage_label(stage, None, "en")
+            assert stage_label(stage, kind, "ja") != stage
+            assert stage_label(stage, kind, "ja") != stage_label(stage, kind, "en")

@@ -1,6 +1,7 @@
 // The figures of an alarm: what it is now and what it was at its highest.
 
 import type { Alarm, Station } from "../api/types";
+import { isInstallation } from "./installation";
 import { figureWithUnit, isFlag, isSuspect } from "./quantities";
 
 /** The value of a stage alarm; null where the alarm is about no figure (silence, events). */
@@ -15,8 +16,9 @@ export function alarmPeak(alarm: Alarm, station: Station | undefined): string | 
   return figureWithUnit(station?.main ?? null, alarm.peak_value);
 }
 
+/** What the installation says of itself is a sentence; its figures are in the panel. */
 function hasFigure(alarm: Alarm, station: Station | undefined): boolean {
-  return alarm.rule_kind !== "silence" && alarm.rule_kind !== "event" && !isFlag(station?.main ?? null);
+  return !isInstallation(station) && alarm.rule_kind !== "silence" && alarm.rule_kind !== "event" && !isFlag(station?.main ?? null);
 }
 
 /** While a stage alarm is on, the value now; the alarm's own is that of its last step. */

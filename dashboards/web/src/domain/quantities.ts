@@ -58,6 +58,21 @@ const QUANTITIES: Readonly<Record<string, QuantityLook>> = {
   "pulse.total": look("積算パルス", "Pulses", "", 0),
   "wind.speed": look("風速", "Wind speed", "m/s", 1),
   "wind.direction": look("風向", "Wind direction", "°", 0),
+  "disk.free": look("ディスクの空き", "Free disk", "GiB", 1, 1 / 1024),
+  "disk.lowWater": look("低水位線÷空き容量", "Low-water mark / free", "", 2),
+  "journal.size": look("ジャーナル", "Journal", "MiB", 0),
+  "broker.away": look("ブローカーに接続できない時間", "Without broker for", "s", 0),
+  "broker.connections": look("ブローカーの接続数", "Broker connections", "", 0),
+  "broker.messagesQueued": look("ブローカーの待ち行列", "Broker queue", "", 0),
+  "broker.bytesQueued": look("待ち行列の量", "Broker queue size", "MiB", 1),
+  "broker.messagesDropped": look("破棄（1分間）", "Dropped in a minute", "", 0),
+  "broker.publishesDenied": look("拒否（1分間・推定）", "Denied in a minute (estimate)", "", 0),
+  "broker.sessionsLost": look("失われたセッション（1分間）", "Sessions lost in a minute", "", 0),
+  "broker.sessionsTakenOver": look("奪われた接続（1分間）", "Taken over in a minute", "", 0),
+  "intake.lag": look("取り込みの遅れ", "Intake lag", "s", 1),
+  "intake.rejected": look("読めないメッセージ（1分間）", "Rejected in a minute", "", 0),
+  "alerts.lag": look("判定の遅れ", "Alarm lag", "s", 1),
+  "store.lag": look("保存の遅れ", "Store lag", "s", 1),
 };
 
 const MINUS = "−";

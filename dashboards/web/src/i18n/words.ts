@@ -10,7 +10,7 @@ export function stateWord(t: Dictionary, state: StationState): string {
 
 /** A state or stage in the words of its kind of station: a river's "caution" is 氾濫注意. */
 export function stageWord(t: Dictionary, stage: string, kind: string | undefined): string {
-  const special = `${kindFamily(kind)}_${stage}`;
+  const special = `${kindFamily(kind)}_${stage.replaceAll("-", "_")}`;
   if (special in t) return t[special as "river_caution"];
   if (stage === "silent" || stage === "silence") return t.silence;
   const general = `state_${stage}`;
@@ -20,6 +20,7 @@ export function stageWord(t: Dictionary, stage: string, kind: string | undefined
 function kindFamily(kind: string | undefined): string {
   if (kind === "river-gauge") return "river";
   if (kind === "flood-sensor") return "flood";
+  if (kind === "satomori") return "own";
   return kind === "trap" ? "trap" : "";
 }
 
@@ -28,7 +29,7 @@ export function alarmWord(
   alarm: Pick<Alarm, "stage" | "rule_kind">,
   kind: string | undefined,
 ): string {
-  return alarm.rule_kind === "silence" ? t.silence : stageWord(t, alarm.stage, kind);
+  return alarm.rule_kind === "silence" && kind !== "satomori" ? t.silence : stageWord(t, alarm.stage, kind);
 }
 
 export function kindWord(t: Dictionary, kind: string): string {

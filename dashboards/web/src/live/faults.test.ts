@@ -3,7 +3,7 @@ import type { ProcessState, ServerClock } from "../api/types";
 import { HOUR, MINUTE } from "../domain/time";
 import { station } from "../samples";
 import { pauseBefore } from "./connection";
-import { isFieldQuiet, judgeFeed, STALE_AFTER_MS } from "./faults";
+import { isFieldQuiet, judgeFeed, newestReceived, STALE_AFTER_MS } from "./faults";
 import { reduce, SILENT, type LiveState } from "./state";
 
 const NOW = 1_800_000_000_000;
@@ -48,6 +48,8 @@ describe("the feed", () => {
     ["intake down", heard({}, { intake: "down" }), ["intake_down"]],
     ["intake stale", heard({}, { intake: "stale" }), ["intake_down"]],
     ["alerts down", heard({}, { alerts: "down" }), ["alerts_down"]],
+    ["intake down, and so nobody who knows the broker", heard({ broker: "unknown" }, { intake: "down" }), ["intake_down"]],
+    ["a broker of which nothing is said", heard({ broker: "unknown" }), ["broker_unknown"]],
     ["both down", heard({ broker: "down" }, { alerts: "stale" }), ["broker_down", "alerts_down"]],
   ])("is a fault with %s", (_what, state, faults) => {
     expect(faultsAt(state, NOW + 1000)).toEqual(faults);
@@ -60,6 +62,12 @@ describe("the feed", () => {
 });
 
 describe("a quiet field", () => {
+  it("is not less quiet because the installation speaks of itself", () => {
+    const itself = station({ kind: "satomori", last_received_at: NOW, interval_s: 10 });
+    expect(isFieldQuiet([itself, station({ last_received_at: NOW - 5 * HOUR })], NOW)).toBe(true);
+    expect(newestReceived(new Map([[9, itself]]))).toBeNull();
+  });
+
   it("is measured by the newest station and the shortest interval", () => {
     const slow = station({ last_received_at: NOW - 5 * HOUR, interval_s: 86_400 });
     expect(isFieldQuiet([slow], NOW)).toBe(false);

@@ -1,6 +1,7 @@
 import { memo, useMemo } from "react";
 import type { Alarm, Role, Station } from "../api/types";
 import { alarmValue } from "../domain/figures";
+import { isInstallation } from "../domain/installation";
 import { groupAlarms } from "../domain/order";
 import { isWithoutFloods, takesCharge } from "../domain/roles";
 import { alarmState } from "../domain/states";
@@ -23,7 +24,8 @@ export function AlarmList({ selected, is_stale, role, onChoose }: AlarmListProps
   const { alarms, stations } = useLive();
   const groups = useMemo(() => groupAlarms(alarms.values()), [alarms]);
   const is_empty = groups.unacknowledged.length + groups.acknowledged.length === 0;
-  const silent = useMemo(() => [...stations.values()].filter(({ state }) => state === "unknown").length, [stations]);
+  const field = useMemo(() => [...stations.values()].filter((station) => !isInstallation(station)), [stations]);
+  const silent = useMemo(() => field.filter(({ state }) => state === "unknown").length, [field]);
   const group = (title: string, some: readonly Alarm[], name: string) =>
     some.length > 0 && (
       <section className={`alarm-group alarm-group-${name}`} aria-label={title}>
@@ -49,8 +51,8 @@ export function AlarmList({ selected, is_stale, role, onChoose }: AlarmListProps
         {is_empty && (
           <div className="alarms-none">
             <p>{is_stale ? t.alarms_none_stale : t.alarms_none}</p>
-            {!is_stale && stations.size > 0 && <p>{t.alarms_none_watched(stations.size, silent)}</p>}
-            {stations.size === 0 && <p>{noStations(t, role)}</p>}
+            {!is_stale && field.length > 0 && <p>{t.alarms_none_watched(field.length, silent)}</p>}
+            {field.length === 0 && <p>{noStations(t, role)}</p>}
           </div>
         )}
         {group(takesCharge(role) ? t.alarms_unacknowledged : t.alarms, groups.unacknowledged, "open")}

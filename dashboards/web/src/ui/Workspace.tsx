@@ -2,6 +2,7 @@
 
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Me } from "../api/types";
+import { isInstallation } from "../domain/installation";
 import { isFieldRole, takesCharge } from "../domain/roles";
 import { NO_FILTER, passes, sortStations, type Filter } from "../domain/order";
 import { useSpeech } from "../i18n/language";
@@ -41,7 +42,9 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
   const [name, choose] = useSelection();
 
   const sorted = useMemo(() => sortStations(live.stations.values()), [live.stations]);
-  const shown = useMemo(() => sorted.filter((station) => passes(station, filter)), [sorted, filter]);
+  const listed = useMemo(() => sorted.filter((s) => me.role === "admin" || !isInstallation(s)), [sorted, me.role]);
+  const shown = useMemo(() => listed.filter((station) => passes(station, filter)), [listed, filter]);
+  const in_field = useMemo(() => shown.filter((station) => !isInstallation(station)), [shown]);
   const selected = useMemo(() => sorted.find((station) => station.name === name) ?? null, [sorted, name]);
   const opener = useRef<HTMLElement | null>(null);
   const open_alarms = useMemo(
@@ -81,7 +84,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
     [choose],
   );
   const mapFailed = useCallback(() => setHasMap(false), []);
-  const note = <FilterNote shown={shown.length} all={sorted.length} filter={filter} onFilter={setFilter} />;
+  const note = <FilterNote shown={shown.length} all={listed.length} filter={filter} onFilter={setFilter} />;
   const is_table = view === "table" || !has_map;
 
   return (
@@ -103,17 +106,17 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
         <div className="side">
           <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} role={me.role} onChoose={open} />
           <StationList
-            stations={shown} all={sorted.length} selected={selected?.id ?? null}
+            stations={shown} all={listed.length} selected={selected?.id ?? null}
             text={filter.text} onText={(text) => setFilter({ ...filter, text })}
             note={note} role={me.role} onChoose={open}
           />
         </div>
         <div className="middle">
           <div className="toolbar">
-            <StateFilter stations={sorted} filter={filter} onFilter={setFilter} />
+            <StateFilter stations={listed} filter={filter} onFilter={setFilter} />
             <div className="toolbar-right">
               <ViewSwitch view={is_table ? "table" : "map"} has_map={has_map} onView={setView} />
-              <KindFilter stations={sorted} filter={filter} onFilter={setFilter} />
+              <KindFilter stations={listed} filter={filter} onFilter={setFilter} />
             </div>
           </div>
           {note}
@@ -122,7 +125,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
           {has_map && config !== null && basemap !== null && (
             <Suspense fallback={<p className="map-loading" role="status" hidden={is_table}>{t.loading}</p>}>
               <MapView
-                config={config} basemap={basemap} stations={shown} selected={selected}
+                config={config} basemap={basemap} stations={in_field} selected={selected}
                 is_hidden={is_table} is_stale={feed.kind === "fault"} onChoose={open} onFailed={mapFailed}
               />
             </Suspense>

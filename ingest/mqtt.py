@@ -39,7 +39,7 @@ _OTHER_VERSION: Final = frozenset({0x01, 0x84})
 _TAKEN_OVER: Final = "(0x8e)"
 SHORT_LIFE_MS: Final = 5_000
 SHORT_LIVES: Final = 3
-"""So many connections in a row that end so soon are taken over: a 3.1.1 broker does not say so."""
+"""So many connections in a row that end so soon are taken over: few brokers say so."""
 
 
 class NoAnswerError(ConnectionEndedError):
@@ -289,13 +289,13 @@ class Consumer:
     def _is_taken_over(self, error: Exception) -> bool:
         """Whether this end of a connection is the work of another client with our id.
 
-        MQTT 5 says so. A 3.1.1 broker hangs up: once may be anything, again and again right
-        after it let us in is a rival that does the same.
+        MQTT 5 brokers should say so; mosquitto 2.0.11 just hangs up, as all do in 3.1.1. Once may
+        be anything; again and again right after it let us in is a rival that does the same. A
+        broker that is being restarted refuses connections in between.
         """
-        is_silent = self._greeting.version is Version.V3_1_1
         is_hung_up = self.link.is_up and isinstance(error, ConnectionEndedError)
         is_short = self._now() - self.link.since_at < SHORT_LIFE_MS
-        is_suspect = is_silent and is_hung_up and is_short
+        is_suspect = is_hung_up and is_short
         self._short_lives = self._short_lives + 1 if is_suspect else 0
         return self._has_rival(error)
 

@@ -71,7 +71,10 @@ class Town:
         self.registry = Registry(self.database)
         self.status_path = directory / "intake.json"
         self.free_bytes = 1 << 40
-        self._version = options.pop("version", None)
+        version = options.pop("version", None)
+        self.broker: BrokerAddress = options.pop(
+            "broker", BrokerAddress("127.0.0.1", port, version=version)
+        )
         self.options = options
         self._task: asyncio.Task[None] | None = None
         self._journals: dict[Lane, JournalWriter] = {}
@@ -93,7 +96,7 @@ class Town:
             lane: JournalFollower(self.directory / lane, lane, "intake") for lane in Lane
         }
         return Intake(
-            broker=BrokerAddress("127.0.0.1", self.port, version=self._version),
+            broker=self.broker,
             registry=self.registry,
             journals=self._journals,
             followers=self._followers,

@@ -29,6 +29,7 @@ Kind = Literal[
     "vanish_up",
     "vanish_down",
     "vanish",
+    "cut_packet",  # the connection ends after `size` bytes of what the server sends
     "slow",  # at most `size` bytes in `seconds`, in each direction
 ]
 _CHUNK: Final = 1 << 16
@@ -140,8 +141,9 @@ class FaultProxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            far_writer.transport.abort()
-            self._open.discard(far_writer)
+            if self.fault is None or not self.fault.kind.startswith("vanish"):
+                far_writer.transport.abort()
+                self._open.discard(far_writer)  # else the server never hears that it has ended
 
     async def _up(
         self,
@@ -186,6 +188,12 @@ class FaultProxy:
             match fault.kind if fault else None:
                 case "cut_answer":
                     self.struck += 1
+                    return
+                case "cut_packet":
+                    assert fault
+                    self.struck += 1
+                    near.write(data[: fault.size])
+                    await near.drain()
                     return
                 case "vanish_down" | "vanish":
                     self.struck += 1

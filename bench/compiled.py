@@ -20,6 +20,11 @@ def find_compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
+def has_compiler() -> bool:
+    """Whether C programs can be had here."""
+    return find_compiler() is not None
+
+
 def compile_program(name: str, folder: Path, *, with_tls: bool) -> Path:
     """``bench/<name>.c`` as a program in ``folder``.
 

@@ -16,15 +16,16 @@ from pathlib import Path
 from bench.alarms import Delays, delays_by_lane
 from bench.broker import Broker, Certificates, make_certificates
 from bench.comparison import Count, compare
+from bench.compiled import has_compiler
 from bench.drive import publish
 from bench.influx import own_influx
 from bench.load import Load, Published
-from bench.meter import Meter
 from bench.options import Options, Servers
 from bench.progress import Progress
 from bench.references import Reference, run_paho, run_sink
 from bench.result import Result, failures, this_machine
 from bench.subject import Installation, RunningSystem
+from bench.watch import Watch
 from devices.database import open_database
 from devices.registry import Registry
 from ingest.stores import open_store
@@ -32,16 +33,19 @@ from ingest.stores import open_store
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The measured part of a run: publishers, processes, and when (time.monotonic, ms UTC)."""
+    """The measured part of a run: publishers, processes, and when (time.monotonic, ms UTC).
+
+    ``stored_at_end`` is how many messages the store had when publishing ended.
+    """
 
     warm: Published
     published: Published
+    stored_at_end: int
     taken_in_at: float
     passed_at: float
     began_at_ms: int
     ended_at_ms: int
-    ours: Meter
-    broker: Meter | None
+    watch: Watch
 
 
 def run(options: Options, servers: Servers, progress: Progress | None = None) -> Result:
@@ -79,7 +83,7 @@ def prepared(
 @contextlib.contextmanager
 def running(
     place: Installation, servers: Servers, certificates: Certificates | None
-) -> Iterator[tuple[RunningSystem, Meter | None]]:
+) -> Iterator[RunningSystem]:
     """Satomori on the installation: with a child broker, or with one that talks TLS."""
     with contextlib.ExitStack() as stack:
         broker = None
@@ -88,10 +92,9 @@ def running(
             broker = Broker(servers, folder, place.broker_folder, certificates)
             stack.callback(broker.close)
             place.use_broker(broker.port, certificates)
-        system = RunningSystem(place)
+        system = RunningSystem(place, broker.pid if broker else None)
         stack.callback(system.close)
-        pid = broker.pid if broker else system.broker_pid
-        yield system, Meter({"broker": pid}) if pid else None
+        yield system
 
 
 def measure(
@@ -100,34 +103,39 @@ def measure(
     """Start Satomori, warm it up, publish, wait until all readers have passed, stop."""
     options = place.options
     progress.say(f"satomori: warm-up {options.warm_up_s:.0f} s, then {options.seconds:.0f} s")
-    with running(place, servers, certificates) as (system, broker):
-        load = Load(place.target(certificates.authority if certificates else None), options,
-                    place.folder)  # fmt: skip
+    authority = certificates.authority if certificates else None
+    with running(place, servers, certificates) as system:
+        load = Load(place.target(authority), options, place.folder)
         try:
             warm = publish(load, system, options, options.warm_up_s, progress)
             system.wait_for_readers(system.check)
-            ours = Meter(system.pids)
-
-            def look(_: Published) -> None:
-                for meter in (ours, broker):
-                    if meter is not None:
-                        meter.sample()
-
-            began_at_ms = time.time_ns() // 1_000_000
-            published = publish(load, system, options, options.seconds, progress, on_look=look)
-            taken_in_at = time.monotonic()
-            progress.say("all taken in; waiting for the readers")
-            passed_at = system.wait_for_readers(lambda: look(published))
-            for meter in (ours, broker):
-                if meter is not None:
-                    meter.stop()
-            system.check()
+            return _measure_warm(place, system, load, warm, progress)
         finally:
             load.close()
+
+
+def _measure_warm(
+    place: Installation, system: RunningSystem, load: Load, warm: Published, progress: Progress
+) -> Measured:
+    watch, stored = Watch(system, place.var / "journal"), 0
+
+    def look(_: Published) -> None:
+        nonlocal stored
+        watch.look()
+        if not load.is_done:
+            stored = watch.stored()
+
+    began_at_ms = time.time_ns() // 1_000_000
+    published = publish(load, system, place.options, place.options.seconds, progress, on_look=look)
+    taken_in_at = time.monotonic()
+    progress.say("all taken in; waiting for the readers")
+    passed_at = system.wait_for_readers(watch.look)
+    watch.stop()
+    system.check()
+    ended_at_ms = time.time_ns() // 1_000_000
     return Measured(
-        warm, published, taken_in_at, passed_at, began_at_ms, time.time_ns() // 1_000_000,
-        ours, broker,
-    )  # fmt: skip
+        warm, published, stored, taken_in_at, passed_at, began_at_ms, ended_at_ms, watch
+    )
 
 
 def compare_store(place: Installation, published: Published) -> Mapping[str, Count]:
@@ -166,7 +174,11 @@ def with_references(result: Result, references: list[Reference], *, is_tls: bool
         ratio_to_sink=ratios.get("sink"),
         ratio_to_paho=ratios.get("paho"),
         references={reference.name: asdict(reference) for reference in references},
-        tls={"intake": is_tls, "publishers": is_tls, "references": is_tls},
+        tls={
+            "intake": is_tls,
+            "publishers": is_tls,
+            "references": is_tls and bool(references),
+        },
     )
 
 
@@ -176,12 +188,13 @@ def _result(
     counts: Mapping[str, Count],
     delays: Mapping[str, Delays],
 ) -> Result:
-    published, ours = measured.published, measured.ours
+    published, ours, broker = measured.published, measured.watch.ours, measured.watch.broker
     messages = published.acknowledged - measured.warm.acknowledged
     seconds = measured.passed_at - published.began
     publishing_s = published.ended - published.began
     cpu_s, rss_mb = ours.cpu_s(), ours.rss_mb()
     every, urgent, routine = (delays[name] for name in ("all", "urgent", "routine"))
+    behind = published.acknowledged - measured.stored_at_end
     missing = max(urgent.missing, routine.missing, key=abs)
     return Result(
         messages=messages,
@@ -193,7 +206,7 @@ def _result(
         drain_s=round(measured.passed_at - published.ended, 2),
         cpu_s_per_100k=round(sum(cpu_s.values()) / messages * 1e5, 3),
         cpu_s=cpu_s,
-        broker_cpu_s=measured.broker.cpu_s()["broker"] if measured.broker else 0.0,
+        broker_cpu_s=broker.cpu_s()["broker"] if broker else 0.0,
         lost=sum(count.lost for count in counts.values()),
         repeated=sum(count.repeated for count in counts.values()),
         unexpected=sum(count.unexpected for count in counts.values()),
@@ -213,7 +226,10 @@ def _result(
         rss_mb_peak=ours.peak_of_sum_mb(),
         rss_growth_mb_per_min=ours.growth_mb_per_min(),
         rss_mb_by_process=rss_mb,
-        broker_rss_mb_peak=measured.broker.peak_of_sum_mb() if measured.broker else 0.0,
+        broker_rss_mb_peak=broker.peak_of_sum_mb() if broker else 0.0,
+        store_lag_messages=behind,
+        store_drain_msgs_per_s=round(behind / (measured.passed_at - published.ended), 1),
+        load_generator="loadgen.c" if has_compiler() else "slow_loadgen.py",
         options=asdict(options),
         machine=this_machine(),
         failures=failures(counts, missing),

@@ -5,11 +5,12 @@ Refuses to know who consumes.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.compiled import compile_program
+from bench.compiled import compile_program, has_compiler
 from bench.options import URGENT_EVERY, Options
 from bench.talk import Talk
 
@@ -53,8 +54,8 @@ class Load:
     """A load generator that is connected; one run at a time, counts go on from run to run."""
 
     def __init__(self, target: Target, options: Options, folder: Path) -> None:
-        program = compile_program("loadgen", folder, with_tls=target.authority is not None)
-        self._talk = Talk("loadgen", [str(program), *target.arguments(), *_shape(options)], folder)
+        words = [*_generator(target, folder), *target.arguments(), *_shape(options)]
+        self._talk = Talk("loadgen", words, folder)
         self._talk.until_ready()
         self._before = self._talk.newest
 
@@ -81,6 +82,13 @@ class Load:
     def close(self) -> None:
         """Disconnect."""
         self._talk.close()
+
+
+def _generator(target: Target, folder: Path) -> list[str]:
+    """The C program, or its slow stand-in where there is no compiler."""
+    if not has_compiler():
+        return [sys.executable, "-m", "bench.slow_loadgen"]
+    return [str(compile_program("loadgen", folder, with_tls=target.authority is not None))]
 
 
 def _shape(options: Options) -> list[str]:

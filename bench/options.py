@@ -17,7 +17,8 @@ class Options:
 
     ``warm_up_s`` comes first and is drained; it counts for what is lost, not for rates and CPU.
     ``backlog`` bounds how many messages the publisher may be ahead of the consumer (0: as many as
-    the memory lets it). ``reference_seconds`` 0 is as long as the run itself.
+    the memory lets it). ``flush_s`` is [store] flush_s, as it is shipped, for the reference, too.
+    ``reference_seconds`` 0 is as long as the run itself.
     """
 
     devices: int = 20_000
@@ -30,6 +31,7 @@ class Options:
     readings_per_message: int = 1
     backlog: int = 0
     fire_every: int = 1000
+    flush_s: float = 5.0
     store: Literal["duckdb", "influxdb"] = "duckdb"
     store_url: str = ""
     is_tls: bool = False

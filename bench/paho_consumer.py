@@ -5,7 +5,7 @@ position in one transaction), acknowledges after the commit. Speaks like `csink`
 then how many messages are committed; told `until N` it ends with "done": true.
 
     python -m bench.paho_consumer '{"port": …, "username": …, "password": …, "authority": null,
-                                    "filters": […], "file": "…"}'
+                                    "filters": […], "file": "…", "flush_s": 5}'
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-FLUSH_ROWS, FLUSH_S = 50_000, 5.0
+FLUSH_ROWS = 50_000
 
 
 class PahoConsumer:
     """Gathers rows and message ids; one transaction and then the acknowledgements."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, flush_s: float) -> None:
+        self._flush_s = flush_s
         self._database = duckdb.connect(file)
         self._database.execute(
             "CREATE TABLE readings (series INTEGER, measured_at BIGINT, received_at BIGINT,"
@@ -45,7 +46,7 @@ class PahoConsumer:
     def on_message(self, client: mqtt.Client, _: Any, message: mqtt.MQTTMessage) -> None:
         """Decode one message; store and acknowledge when a step is full."""
         if not self._ids:
-            self._due_at = time.monotonic() + FLUSH_S
+            self._due_at = time.monotonic() + self._flush_s
         received_at = time.time_ns() // 1_000_000
         device = message.topic.split("/")[3]
         document = json.loads(message.payload)
@@ -90,7 +91,7 @@ class PahoConsumer:
 def main() -> None:
     """Consume until told that all is there."""
     given = json.loads(sys.argv[1])
-    consumer = PahoConsumer(given["file"])
+    consumer = PahoConsumer(given["file"], given["flush_s"])
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2, "bench-paho", clean_session=False, manual_ack=True
     )

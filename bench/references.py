@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bench.broker import Broker, Certificates
-from bench.compiled import compile_program
+from bench.compiled import compile_program, has_compiler
 from bench.drive import publish
 from bench.load import Load, Target
 from bench.options import BenchError, Options, Servers
@@ -33,11 +33,20 @@ class Reference:
     """What a reference did with the measured part of its run."""
 
     name: Literal["sink", "paho"]
+    program: str
     messages: int
     seconds: float
     msgs_per_s: float
     publish_msgs_per_s: float
     repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """The program of a reference, and the words that start it against a broker."""
+
+    program: str
+    words: Callable[[Target], Sequence[str]]
 
 
 class _Other:
@@ -71,17 +80,35 @@ def run_sink(
     progress: Progress,
 ) -> Reference:
     """The ceiling: a C program that reads and acknowledges, on two connections like intake."""
+    clients = {
+        f"bench-sink-{lane}": [name for name, _ in subscriptions(lane, 0, 1)] for lane in Lane
+    }
+    own = replace(options, seconds=options.reference_seconds or options.seconds)
+    if has_compiler():
+        command = _c_sink(place, clients, certificates)
+    elif shutil.which("mosquitto_sub"):
+        command = _sub_sink(clients)
+    else:
+        raise BenchError("the sink needs a C compiler or mosquitto_sub; or --no-references")
+    return _run("sink", command, place, servers, certificates, own, progress)
+
+
+def _c_sink(
+    place: Installation, clients: Mapping[str, list[str]], certificates: Certificates | None
+) -> _Command:
     folder = place.folder / "sink"
     folder.mkdir()
-    program = compile_program("csink", folder, with_tls=certificates is not None)
-    filters = {lane: [name for name, _ in subscriptions(lane, 0, 1)] for lane in Lane}
-    clients = [f"bench-sink-{lane}={','.join(names)}" for lane, names in filters.items()]
+    program = str(compile_program("csink", folder, with_tls=certificates is not None))
+    words = [f"{name}={','.join(filters)}" for name, filters in clients.items()]
+    return _Command("csink", lambda target: [program, *target.arguments(), *words])
 
+
+def _sub_sink(clients: Mapping[str, list[str]]) -> _Command:
     def command(target: Target) -> Sequence[str]:
-        return [str(program), *target.arguments(), *clients]
+        words = json.dumps({**_login(target), "clients": clients})
+        return [sys.executable, "-m", "bench.sub_sink", words]
 
-    own = replace(options, seconds=options.reference_seconds or options.seconds)
-    return _run("sink", command, place, servers, certificates, own, progress)
+    return _Command("mosquitto_sub", command)
 
 
 def run_paho(
@@ -97,19 +124,24 @@ def run_paho(
 
     def command(target: Target) -> Sequence[str]:
         words = {
-            "port": target.port, "username": target.username, "password": target.password,
-            "authority": str(target.authority) if target.authority else None,
-            "filters": filters, "file": str(file),
+            **_login(target), "filters": filters, "file": str(file), "flush_s": options.flush_s,
         }  # fmt: skip
         return [sys.executable, "-m", "bench.paho_consumer", json.dumps(words)]
 
     own = replace(options, seconds=min(options.seconds, options.paho_seconds))
-    return _run("paho", command, place, servers, certificates, own, progress)
+    return _run("paho", _Command("paho-mqtt", command), place, servers, certificates, own, progress)
+
+
+def _login(target: Target) -> dict[str, Any]:
+    return {
+        "port": target.port, "username": target.username, "password": target.password,
+        "authority": str(target.authority) if target.authority else None,
+    }  # fmt: skip
 
 
 def _run(
     name: Literal["sink", "paho"],
-    command: Callable[[Target], Sequence[str]],
+    command: _Command,
     place: Installation,
     servers: Servers,
     certificates: Certificates | None,
@@ -120,11 +152,12 @@ def _run(
     folder = place.folder / f"{name}-broker"
     broker = Broker(servers, folder, place.broker_folder, certificates)
     authority = certificates.authority if certificates else None
-    talk = Talk(name, command(place.consumer(broker.port, authority)), place.folder)
+    talk = Talk(name, command.words(place.consumer(broker.port, authority)), place.folder)
     try:
         talk.until_ready()
-        return _measure(name, _Other(talk), place.target(authority, broker.port), place, options,
-                        progress)  # fmt: skip
+        target = place.target(authority, broker.port)
+        found = _measure(name, _Other(talk), target, place, options, progress)
+        return replace(found, program=command.program)
     finally:
         talk.close()
         broker.close()
@@ -150,6 +183,7 @@ def _measure(
     seconds = float(last["at"]) - published.began
     return Reference(
         name=name,
+        program="",
         messages=messages,
         seconds=round(seconds, 2),
         msgs_per_s=round(messages / seconds, 1),

@@ -36,6 +36,8 @@ class Result:
     ``unexpected`` are readings of all that was ever published, ``by_quantity`` the same for each.
     ``cpu_s`` and ``rss_mb`` are of Satomori's processes, the supervisor among them; the broker has
     figures of its own. ``alarms_missing`` are transitions that the crossings published must give.
+    ``store_lag_messages`` were acknowledged and not in the store when publishing ended, and got
+    there at ``store_drain_msgs_per_s``.
     """
 
     messages: int
@@ -74,6 +76,7 @@ class Result:
     paho_msgs_per_s: float | None = None
     ratio_to_sink: float | None = None
     ratio_to_paho: float | None = None
+    load_generator: str = ""
     references: Mapping[str, Any] = field(default_factory=dict)
     tls: Mapping[str, bool] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

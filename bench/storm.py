@@ -24,11 +24,12 @@ from bench.drive import publish
 from bench.ingest import compare_store, prepared, running
 from bench.load import Load, Published
 from bench.meter import Meter
-from bench.options import BenchError, Options, Servers
+from bench.options import Options, Servers
 from bench.progress import Progress
 from bench.result import Machine, failures, this_machine
 from bench.subject import Installation, RunningSystem
 from bench.throttle import Means, Throttle, throttled
+from bench.watch import Watch
 from devices.database import open_database
 
 _STEPS = 4
@@ -97,8 +98,7 @@ class _Watch:
     """What is seen while the storm goes on."""
 
     system: RunningSystem
-    ours: Meter
-    broker: Meter
+    meters: Watch
     throttle: Throttle
     storm: StormOptions
     share: float = 0.0
@@ -111,8 +111,7 @@ class _Watch:
 
     def look(self, published: Published) -> None:
         """Called ten times a second while there is load or backlog."""
-        self.ours.sample()
-        self.broker.sample()
+        self.meters.look()
         if not published.began:
             return
         passed = time.monotonic() - published.began
@@ -145,7 +144,7 @@ class _Watch:
         routine = max(0, published.sent - published.sent_urgent - lanes.get("routine", 0))
         if since <= self.storm.seconds:
             self.last_intake = intake
-        rss_mb = sum(self.broker.rss_mb().values())
+        rss_mb = sum(self.meters.broker.rss_mb().values()) if self.meters.broker else 0.0
         self.backlog.append((round(since, 1), urgent, routine, round(rss_mb, 1)))
 
 
@@ -156,12 +155,10 @@ def run_storm(
     progress = progress or Progress()
     options = replace(options, rate=storm.rate, seconds=storm.calibrate_s + storm.seconds)
     with prepared(options, servers, progress) as (place, _):
-        with running(place, servers, None) as (system, broker):
-            if broker is None:
-                raise BenchError("a storm needs Satomori's own broker")
+        with running(place, servers, None) as system:
             load = Load(place.target(), place.options, place.folder)
             try:
-                watch, published, passed_at = _blow(place, system, broker, load, storm, progress)
+                watch, published, passed_at = _blow(place, system, load, storm, progress)
             finally:
                 load.close()
         progress.say("comparing the store with what the broker acknowledged")
@@ -173,7 +170,6 @@ def run_storm(
 def _blow(
     place: Installation,
     system: RunningSystem,
-    broker: Meter,
     load: Load,
     storm: StormOptions,
     progress: Progress,
@@ -188,7 +184,8 @@ def _blow(
     share = before.cpu_s()["intake"] / (time.monotonic() - began)
     with throttled(system.pids["intake"], storm.means) as throttle:
         progress.say(f"{storm.rate:,.0f} a second, intake throttled by {throttle.means}")
-        watch = _Watch(system, Meter(system.pids), broker, throttle, storm, share=max(share, 0.02))
+        meters = Watch(system, place.var / "journal")
+        watch = _Watch(system, meters, throttle, storm, share=max(share, 0.02))
 
         def look(published: Published) -> None:
             watch.look(published)
@@ -226,6 +223,7 @@ def _result(
     delays: Mapping[str, Delays],
 ) -> StormResult:
     urgent, routine = delays["urgent"], delays["routine"]
+    broker = watch.meters.broker
     during = [row for row in watch.backlog if row[0] <= storm.seconds]
     taken_in = _rate(watch.first_intake, watch.last_intake)
     offered = published.acknowledged / (published.ended - published.began)
@@ -247,14 +245,14 @@ def _result(
         routine_alarms_missing=routine.missing,
         routine_backlog_peak=max((row[2] for row in during), default=0),
         urgent_backlog_peak=max((row[1] for row in during), default=0),
-        broker_rss_mb_peak=watch.broker.peak_of_sum_mb(),
+        broker_rss_mb_peak=broker.peak_of_sum_mb() if broker else 0.0,
         backlog=tuple(watch.backlog[:: max(1, len(watch.backlog) // 40)]),
         drain_s=round(passed_at - published.ended, 2),
         lost=sum(count.lost for count in counts.values()),
         repeated=sum(count.repeated for count in counts.values()),
         unexpected=sum(count.unexpected for count in counts.values()),
         by_quantity={quantity: asdict(count) for quantity, count in counts.items()},
-        rss_mb_peak=watch.ours.peak_of_sum_mb(),
+        rss_mb_peak=watch.meters.ours.peak_of_sum_mb(),
         options={**asdict(options), **asdict(storm)},
         machine=this_machine(),
         failures=failures(counts, missing),

@@ -89,7 +89,7 @@ class Installation:
             f'[paths]\nvar = "{self.var}"\n'
             f"[broker]\nport = {self.port}\n{broker}[web]\nport = {self._web_port}\n"
             f'[alerts]\nrules_file = "{self._rules}"\n'
-            f'[store]\nkind = "{self.options.store}"\n{influx}',
+            f'[store]\nkind = "{self.options.store}"\nflush_s = {self.options.flush_s}\n{influx}',
             encoding="utf-8",
         )
 
@@ -113,8 +113,9 @@ class Installation:
 class RunningSystem:
     """`satomori run` on an installation, ready for messages."""
 
-    def __init__(self, place: Installation) -> None:
-        self._place = place
+    def __init__(self, place: Installation, broker_pid: int | None = None) -> None:
+        """``broker_pid`` is of a broker that is no child of it."""
+        self._place, self._broker_pid = place, broker_pid
         self._log = place.folder / "satomori.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -134,8 +135,8 @@ class RunningSystem:
 
     @property
     def broker_pid(self) -> int | None:
-        """The child broker's process id, None where the broker is another's."""
-        return self._pids.get("broker")
+        """The broker's process id."""
+        return self._broker_pid or self._pids.get("broker")
 
     def check(self) -> None:
         """Raise BenchError if a process died meanwhile, though another stands in by now."""

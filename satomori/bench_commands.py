@@ -24,7 +24,9 @@ LOST, NOT_RUN = 1, 3
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
 Devices = Annotated[int, typer.Option(min=1, max=50_000)]
 Connections = Annotated[int, typer.Option(min=1, max=500, help="Publishers' connections.")]
-Rules = Annotated[int, typer.Option(min=2, max=100, help="Rules that fire, half of them a lane.")]
+WarmUp = Annotated[float, typer.Option(min=1, help="Seconds before; not in the rates.")]
+FlushS = Annotated[float, typer.Option(hidden=True, help="[store] flush_s; for tests.")]
+Rules = Annotated[int, typer.Option(min=1, max=100, help="Rules that fire, half of them a lane.")]
 
 
 class _Outcome(Protocol):
@@ -42,7 +44,7 @@ def ingest(
     connections: Connections = 50,
     seconds: Annotated[float, typer.Option(min=1, help="Publishing, after the warm-up.")] = 60.0,
     minutes: Annotated[float, typer.Option(min=0, help="Instead of --seconds.")] = 0.0,
-    warm_up: Annotated[float, typer.Option(min=1, help="Seconds before; not in the rates.")] = 5.0,
+    warm_up: WarmUp = 5.0,
     rate: Annotated[float, typer.Option(help="Messages a second; 0: as fast as possible.")] = 0.0,
     backlog: Annotated[
         int, typer.Option(help="Publishers are at most so many messages ahead; 0: as memory lets.")
@@ -58,6 +60,7 @@ def ingest(
         bool, typer.Option(help="The same load into a sink and paho-mqtt.")
     ] = True,
     reference_seconds: Annotated[float, typer.Option(help="Of the sink; 0: as --seconds.")] = 0.0,
+    flush_s: FlushS = 5.0,
     json_output: Json = False,
 ) -> None:
     """Whole path under load, with a broker of its own: rate, CPU, losses, time to the alarm."""
@@ -73,6 +76,7 @@ def ingest(
         backlog=backlog,
         rules=rules,
         readings_per_message=readings_per_message,
+        flush_s=flush_s,
         is_tls=tls,
         store=store,
         store_url=store_url,
@@ -80,6 +84,22 @@ def ingest(
         reference_seconds=reference_seconds,
     )
     _print(lambda: run(options, _servers()), is_json=json_output)
+
+
+@app.command("ingest-growth")
+def ingest_growth(
+    connections: Connections = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="Publishing, of each run.")] = 10.0,
+    warm_up: WarmUp = 3.0,
+    rate: Annotated[float, typer.Option(help="Messages a second; 0: as fast as possible.")] = 0.0,
+    json_output: Json = False,
+) -> None:
+    """How the cost of a message grows from 1,000 to 50,000 devices and from 1 to 100 rules."""
+    from bench.growth import run_growth
+    from bench.options import Options
+
+    options = Options(connections=connections, seconds=seconds, warm_up_s=warm_up, rate=rate)
+    _print(lambda: run_growth(options, _servers()), is_json=json_output)
 
 
 @app.command("storm")
@@ -91,7 +111,9 @@ def storm(
         float, typer.Option(min=1, help="Seconds before, of the same load.")
     ] = 20.0,
     rate: Annotated[float, typer.Option(help="Messages a second that are offered.")] = 30_000.0,
+    warm_up: WarmUp = 5.0,
     rules: Rules = 20,
+    flush_s: FlushS = 5.0,
     throttle: Annotated[Literal["auto", "cgroup", "signals"], typer.Option()] = "auto",
     json_output: Json = False,
 ) -> None:
@@ -99,7 +121,14 @@ def storm(
     from bench.options import Options
     from bench.storm import StormOptions, run_storm
 
-    options = Options(devices=devices, connections=connections, rules=rules, fire_every=200)
+    options = Options(
+        devices=devices,
+        connections=connections,
+        rules=rules,
+        warm_up_s=warm_up,
+        flush_s=flush_s,
+        fire_every=200,
+    )
     asked = StormOptions(
         rate=rate,
         seconds=seconds,

@@ -226,6 +226,8 @@ async def test_the_page_says_calmly_that_meters_are_late_and_flood_is_not(
         assert await page.evaluate(overflow) <= 0
         row = page.get_by_test_id("station-zone")
         await expect(row).to_have_attribute("data-delayed", "true")
+        await expect(row).not_to_contain_text("平常" if language == "ja" else "Normal")
+        await expect(row).to_contain_text("時点" if language == "ja" else "as of")
         await expect(page.get_by_test_id("station-gauge")).to_have_count(1)
         pictures = Path(os.environ.get("SATOMORI_TEST_PICTURES", tmp_path))
         await page.screenshot(path=pictures / f"delay-{width}-{language}.png")

@@ -89,10 +89,21 @@ export interface Changes {
 
 export type ProcessState = "up" | "down" | "stale";
 
+export type Lane = "urgent" | "routine";
+
+export interface LaneReport {
+  readonly state: "ok" | "behind" | "unknown";
+  readonly lag_s: number;
+  readonly steps: Readonly<Partial<Record<"intake" | "alerts" | "store", number>>>;
+  readonly behind: readonly ("intake" | "alerts" | "store")[];
+}
+
 export interface ServerClock {
   readonly at: number;
   readonly processes: Readonly<Record<string, { readonly state: ProcessState; readonly seen_at: number | null }>>;
   readonly broker: "up" | "down" | "unknown"; // unknown while intake does not report
+  readonly lanes: Readonly<Partial<Record<Lane, LaneReport>>>;
+  readonly store: { readonly state: "up" | "down"; readonly reason: string | null; readonly since: number | null };
 }
 
 export interface Transition {

@@ -64,6 +64,7 @@ export const en: Dictionary = {
   delay_store_down: (since, reason) =>
     `Charts are not available${since === null ? "" : ` (since ${since})`}. Latest values and alarms are in time. Nothing is lost; charts catch up later. (${reason})`,
   delayed_value: "late",
+  as_of: (when) => `as of ${when}`,
 
   alarms: "Alarms",
   alarms_open: (n) => `${n} unacknowledged`,

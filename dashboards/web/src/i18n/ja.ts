@@ -65,6 +65,7 @@ export const ja = {
   delay_store_down: (since: string | null, reason: string) =>
     `推移の記録先を使えません${since === null ? "" : `（${since}から）`}。最新の値と警報は正常です。記録は復旧後に追いつきます。（${reason}）`,
   delayed_value: "受信遅れ",
+  as_of: (when: string) => `${when}時点`,
 
   // alarms
   alarms: "警報",

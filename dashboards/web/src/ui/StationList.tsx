@@ -101,7 +101,7 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
       >
         <StateMark state={station.state} level={station.level} size={20} />
         <span className="station-name">{placeName(station, language)}</span>
-        <span className="station-state">{rowWord(t, station)}</span>
+        <span className="station-state">{rowWord(t, station, is_delayed)}</span>
         <span className="station-quantity">{station.main !== null && !isFlag(station.main) && quantityName(station.main, language)}</span>
         <span className="figure station-value">{mainFigure(station, is_delayed)}</span>
       </button>
@@ -109,17 +109,21 @@ const StationRow = memo(function StationRow(props: StationRowProps) {
   );
 });
 
-/** The state in a word or two; a trap is not "normal", it is not sprung. */
-function rowWord(t: Dictionary, station: Station): string {
+/** The state in a word or two; a trap is not "normal", it is not sprung. Where values are late, nobody calls it calm. */
+function rowWord(t: Dictionary, station: Station, is_delayed: boolean): string {
+  if (is_delayed && station.state === "normal" && station.last_received_at !== null) return t.as_of(hourMinute(measuredAt(station)));
   if (isSilentInDanger(station)) return t.unknown_short(stateWord(t, levelState(station.level)));
   return station.kind === "trap" ? stageWord(t, station.state, station.kind) : stateWord(t, station.state);
 }
 
-/** The main value with its direction; in brackets where it is the last before silence, with its time where it is late. */
+function measuredAt({ main, latest, last_received_at }: Station): number {
+  return (main === null ? undefined : latest[main]?.measured_at) ?? last_received_at ?? 0;
+}
+
+/** The main value with its direction; in brackets where it is the last before silence, or late. */
 export function mainFigure(station: Station, is_delayed = false): string {
   const latest = station.main === null ? undefined : station.latest[station.main];
   if (latest === undefined || isFlag(station.main)) return "";
   const value = figureWithUnit(station.main, latest.value);
-  if (station.state === "unknown") return `(${value})`;
-  return is_delayed ? `${hourMinute(latest.measured_at)} ${value}` : value + arrow(station.rise_per_h);
+  return station.state === "unknown" || is_delayed ? `(${value})` : value + arrow(station.rise_per_h);
 }

@@ -234,6 +234,7 @@ def _store(settings: Settings, place: Installation) -> SeriesStore:
     return open_store(
         options.kind,
         directory=place.store,
+        least_free_bytes=settings.journal.reserve_mib * MIB,
         url=influx.url,
         database=influx.database,
         personal_database=influx.personal_database,

@@ -16,6 +16,7 @@ def open_store(
     kind: Literal["duckdb", "influxdb"],
     *,
     directory: Path,
+    least_free_bytes: int = 0,
     url: str = "http://127.0.0.1:8086",
     database: str = "satomori",
     personal_database: str = "satomori_personal",
@@ -23,16 +24,18 @@ def open_store(
     username: str = "",
     secret: str | Callable[[], str] = "",
 ) -> SeriesStore:
-    """Open the store of this installation; all but ``directory`` matters to InfluxDB alone.
+    """Open the store of this installation; what names a server matters to InfluxDB alone.
 
     Neither need be there yet: a DuckDB file that cannot be opened (another process holds it, it is
-    rotten) is an outage like a server that is away, and is tried again.
+    rotten) is an outage like a server that is away, and is tried again; so is a disk with less
+    than ``least_free_bytes`` left.
     """
     if kind == "duckdb":
         from ingest.stores.duckdb import DuckDBStore
         from ingest.stores.late import LateStore
 
-        return LateStore(lambda: DuckDBStore(directory / "readings.duckdb"))
+        path = directory / "readings.duckdb"
+        return LateStore(lambda: DuckDBStore(path, least_free_bytes=least_free_bytes))
     from ingest.stores.influx import InfluxStore
     from ingest.stores.influx_http import InfluxAddress
 

@@ -12,6 +12,7 @@ There is no primary key (its index costs more than all else). What makes a readi
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,8 +56,20 @@ _BIN_MS = 3_600_000
 class DuckDBStore:
     """A SeriesStore in the file ``path`` (made with its directory where missing)."""
 
-    def __init__(self, path: Path, *, threads: int = 2, memory_limit: str = "1GB") -> None:
-        """Open the file; raises StoreOutage where another process holds it or it cannot be read."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 2,
+        memory_limit: str = "1GB",
+        least_free_bytes: int = 0,
+    ) -> None:
+        """Open the file; raises StoreOutage where another process holds it or it cannot be read.
+
+        With less than ``least_free_bytes`` on the disk nothing is appended: what is left is the
+        urgent lane's, and readings wait in the journal.
+        """
+        self._least_free_bytes = least_free_bytes
         self.counts = StoreCounts()
         self._path = path
         self._config: dict[str, str | bool | int | float | list[str]] = {
@@ -90,6 +103,7 @@ class DuckDBStore:
             self._definitions.update({d.series: d for d in new})
 
     def append(self, readings: Readings, positions: Mapping[Lane, Position]) -> None:
+        self._heed_disk()
         with self._writing:
             counts = StoreCounts()
             rows = distinct(readings, counts)
@@ -150,6 +164,12 @@ class DuckDBStore:
         with self._writing:
             self._writer.close()
             self._root.close()
+
+    def _heed_disk(self) -> None:
+        disk = os.statvfs(self._path.parent)
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._least_free_bytes:
+            raise StoreOutage(f"DuckDB: only {free >> 20} MiB of disk left", can_retry=True)
 
     def _open(self) -> None:
         with _outages():

@@ -89,6 +89,15 @@ class TestDuckDB(StoreContract):
 
     @pytest.mark.parametrize("limit_bytes", [1_000_000, 3_000_000])
     @pytest.mark.parametrize("checkpoint", ["1MB", "64MB"])
+    def test_on_a_disk_that_is_low_nothing_is_appended(self, place: DuckDBPlace) -> None:
+        """What is left is the urgent lane's: readings wait in the journal."""
+        store = DuckDBStore(place.path, least_free_bytes=1 << 62)
+        with pytest.raises(StoreOutage, match="disk left") as outage:
+            store.append(rows((RIVER, 0, 1.0)), {})
+        assert outage.value.can_retry
+        assert store.counts.rows == 0
+        store.close()
+
     def test_a_full_disk_is_an_outage_and_nothing_is_lost(
         self, place: DuckDBPlace, limit_bytes: int, checkpoint: str
     ) -> None:

@@ -87,8 +87,6 @@ class TestDuckDB(StoreContract):
         assert store.counts.rows == 2
         store.close()
 
-    @pytest.mark.parametrize("limit_bytes", [1_000_000, 3_000_000])
-    @pytest.mark.parametrize("checkpoint", ["1MB", "64MB"])
     def test_on_a_disk_that_is_low_nothing_is_appended(self, place: DuckDBPlace) -> None:
         """What is left is the urgent lane's: readings wait in the journal."""
         store = DuckDBStore(place.path, least_free_bytes=1 << 62)
@@ -98,6 +96,8 @@ class TestDuckDB(StoreContract):
         assert store.counts.rows == 0
         store.close()
 
+    @pytest.mark.parametrize("limit_bytes", [1_000_000, 3_000_000])
+    @pytest.mark.parametrize("checkpoint", ["1MB", "64MB"])
     def test_a_full_disk_is_an_outage_and_nothing_is_lost(
         self, place: DuckDBPlace, limit_bytes: int, checkpoint: str
     ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import Engine
 
 from alerts.channels.log import LogChannel
 from alerts.channels.mail import MailChannel, MailServer
@@ -24,6 +25,7 @@ from alerts.delivery import Channel
 from alerts.service import AlertService
 from dashboards.app import create_app, end_streams
 from dashboards.settings import MapView
+from devices.database_room import keep_room
 from devices.frames import Lane
 from devices.registry import Registry
 from firmware_sim.geography import basemap
@@ -44,6 +46,7 @@ from satomori.steady_reader import SteadyReader
 log = structlog.get_logger()
 
 MIB = 1 << 20
+ROOM_EVERY_S = 60.0
 
 
 async def run_intake(settings: Settings) -> None:
@@ -90,7 +93,17 @@ async def run_alerts(settings: Settings) -> None:
         wake=_waker(place.run / "web.sock"),
         public_url=settings.public_url,
     )
-    await service.run()
+    async with asyncio.TaskGroup() as tasks:
+        room = tasks.create_task(_keep_room(database), name="alerts.room")
+        await service.run()
+        room.cancel()
+
+
+async def _keep_room(database: Engine) -> None:
+    """An alarm must find room in its database when the disk has none."""
+    while True:
+        await asyncio.to_thread(keep_room, database)
+        await asyncio.sleep(ROOM_EVERY_S)
 
 
 async def run_web(settings: Settings) -> None:

@@ -7,12 +7,14 @@ VAR ?= ./var
 PORT ?= 8000
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+MINUTES ?= 60
+SEED ?=
 WEB_SOURCES := $(shell find dashboards/web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: demo test test-slow lint bench lock audit clean web-check
+.PHONY: demo test test-slow chaos lint bench lock audit clean web-check
 
 demo: $(VENV)/.installed
 	bash tools/ensure-server.sh mosquitto $(BIN)/pip
@@ -24,6 +26,11 @@ test: lint web-check
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m slow $(TEST_FLAGS)
+
+# Calamities at random under load; SEED=… repeats a plan, which is printed first.
+chaos: $(VENV)/.installed-dev
+	SATOMORI_CHAOS_MINUTES=$(MINUTES) SATOMORI_CHAOS_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q -s -m slow $(TEST_FLAGS) tests/system/test_chaos.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

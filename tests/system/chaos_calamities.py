@@ -16,6 +16,12 @@ from typing import Final
 
 from tests.system.chaos_scene import PROCESSES, Scene
 
+
+def _for_s(scene: Scene, chance: random.Random, least: float, most: float) -> float:
+    """How long a calamity lasts."""
+    return chance.uniform(least, most) * scene.pace
+
+
 Strike = Callable[[Scene, random.Random], None]
 
 
@@ -39,7 +45,7 @@ def _kill(name: str) -> Strike:
 
 def _pause(name: str) -> Strike:
     def strike(scene: Scene, chance: random.Random) -> None:
-        scene.pause(name, chance.uniform(1, 10))
+        scene.pause(name, _for_s(scene, chance, 1, 10))
 
     return strike
 
@@ -54,12 +60,12 @@ def _kill_again_and_again(scene: Scene, chance: random.Random) -> None:
     name = chance.choice(PROCESSES)
     for _ in range(chance.randint(2, 5)):
         scene.signal(name, signal.SIGKILL)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(_for_s(scene, chance, 0, 1.5))
 
 
 def _kill_supervisor(scene: Scene, chance: random.Random) -> None:
     scene.signal("supervisor", signal.SIGKILL)
-    time.sleep(chance.uniform(0, 3))
+    time.sleep(_for_s(scene, chance, 0, 3))
 
 
 def _restart_broker(scene: Scene, chance: random.Random) -> None:
@@ -68,9 +74,9 @@ def _restart_broker(scene: Scene, chance: random.Random) -> None:
 
 def _restart_broker_behind_intake(scene: Scene, chance: random.Random) -> None:
     """What waits for intake in the broker lives through the restart."""
-    stopped = threading.Thread(target=scene.pause, args=("intake", chance.uniform(3, 8)))
+    stopped = threading.Thread(target=scene.pause, args=("intake", _for_s(scene, chance, 3, 8)))
     stopped.start()
-    time.sleep(1)
+    time.sleep(scene.pace)
     scene.signal("broker", signal.SIGTERM)
     stopped.join()
 
@@ -91,7 +97,7 @@ def _lose_power(scene: Scene, chance: random.Random) -> None:
 
 
 def _lock_database(scene: Scene, chance: random.Random) -> None:
-    scene.lock_database(chance.uniform(0.5, 12))
+    scene.lock_database(_for_s(scene, chance, 0.5, 12))
 
 
 def _register_device(scene: Scene, chance: random.Random) -> None:
@@ -104,7 +110,7 @@ def _store_outage(scene: Scene, chance: random.Random) -> None:
     assert scene.influx is not None
     end = scene.influx.kill if chance.random() < 0.5 else scene.influx.stop
     end()
-    time.sleep(chance.uniform(1, 8))
+    time.sleep(_for_s(scene, chance, 1, 8))
     scene.influx.start()
 
 
@@ -113,7 +119,7 @@ def _fill(scene: Scene, chance: random.Random) -> Iterator[None]:
     disks = scene.disks if chance.random() < 0.3 else [chance.choice(scene.disks)]
     leave = chance.choice((0, 0, 4_096, 65_536, 1 << 20))
     scene.note(f"  full: {[str(d.path.name) for d in disks]}, {leave} bytes left")
-    end = time.monotonic() + chance.uniform(2, 9)
+    end = time.monotonic() + _for_s(scene, chance, 2, 9)
     try:
         while time.monotonic() < end:
             for disk in disks:
@@ -141,7 +147,7 @@ def _disk_low(scene: Scene, chance: random.Random) -> None:
     """Below low water: routine is refused, urgent goes on."""
     for disk in scene.disks:
         disk.fill(4 << 20)
-    time.sleep(chance.uniform(2, 9))
+    time.sleep(_for_s(scene, chance, 2, 9))
     for disk in scene.disks:
         disk.free()
 

@@ -74,6 +74,7 @@ class Scene:
     disks: list[SmallDisk]
     influx: Influx | None
     load: Load | None = None
+    pace: float = 1.0  # how long calamities last, of what is usual
     began_s: float = field(default_factory=time.monotonic)
     diary: list[str] = field(default_factory=list)
     most_rss_mib: dict[str, float] = field(default_factory=dict)

@@ -68,6 +68,7 @@ def _campaign(
     plan = drawn(seed, calamities) if minutes else each_once(seed, calamities)
     with small_disks(folder, layout) as disks:
         scene = make_scene(folder, disks, influx)
+        scene.pace = 1.0 if minutes else 0.15
         scene.note(f"SATOMORI_CHAOS_SEED={seed} store={store} disks={layout} minutes={minutes}")
         try:
             messages = _play(scene, plan, seed, minutes)
@@ -82,7 +83,7 @@ def _campaign(
         over = {name: mib for name, mib in scene.most_rss_mib.items() if mib > MOST_RSS_MIB}
         assert not over, f"over {MOST_RSS_MIB} MiB: {over}"
     if "mount" not in has:
-        pytest.skip("all was well, but without full disks: mount is not permitted here")
+        pytest.skip("all was well, but with no full disk: mounting is not permitted here")
 
 
 def _layout(seed: int) -> str:
@@ -106,7 +107,7 @@ def _play(scene: Scene, plan: Plan, seed: int, minutes: float | None) -> list[Me
                     if time.monotonic() > end or keeping.done():
                         break
                     _strike(scene, strikes, f"{seed}-{number}", hands)
-                    over.wait(chance.uniform(0.1, 4 if minutes else 1))
+                    over.wait(chance.uniform(0.1, 4) * scene.pace)
                     if minutes and number % BREATHE_EVERY == 0:
                         _wait_ready(scene)
                 _wait_ready(scene)

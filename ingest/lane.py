@@ -292,10 +292,11 @@ class LaneState:
             )
 
     def _own_times(self, readings: Readings) -> dict[int, int]:
-        """The oldest own time of each device in a frame.
+        """The newest own time of each device in a frame.
 
-        Receipts do not say which readings are whose. The oldest can only make a device that began
-        to count anew look like a repetition, until its next message.
+        Receipts do not say which readings are whose. The newest makes a device that began to count
+        anew look like a repetition, until its next message. An older one would make a message that
+        is sent again after our death, because it was not answered, look like a new beginning.
         """
         times: dict[int, int] = {}
         own = (readings.quality & np.uint8(Quality.CLOCK)) == 0
@@ -303,7 +304,7 @@ class LaneState:
         for series, at in pairs:
             definition = self._definitions.get(series)
             if definition is not None:
-                times[definition.device] = min(at, times.get(definition.device, at))
+                times[definition.device] = max(at, times.get(definition.device, at))
         return times
 
     def _absorb_resubmission(self, connection: str) -> None:

@@ -25,9 +25,9 @@ from devices.payload import NO_TIME, NOT_GIVEN
 from devices.readings import Indices, Int32s, Int64s, grouped_rows
 
 MAX_RANGES: Final = 64
-"""Open ranges remembered for a device; of more the oldest are given up (and stay shown as lost)."""
+"""Open ranges remembered for a device; of more the oldest become one, with what lies between."""
 MAX_TOLD: Final = 16
-"""Ranges named in one acknowledgement."""
+"""Ranges named in one acknowledgement; of more the oldest are told as one."""
 
 FAR: Final = 64
 """More numbers than a device has unacknowledged: no repetition reaches so far back."""
@@ -66,6 +66,7 @@ class NumberingState:
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a device is told: all up to ``n`` is kept, except ``missing`` (at most MAX_TOLD).
 
+    Never less stands in ``missing`` than is missing: what a device is not told of it forgets.
     ``boot`` is there if the device sent one, ``d`` names the device when a gateway is told.
     """
 
@@ -75,6 +76,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
     d: str | None = None
 
 
+_BEFORE: Final = 0
+"""Where the range begins that lies before the first number that came; no gap begins there."""
 _NO_NUMBER: Final = -1
 """Stands in ``_highest`` for a device that never sent a number."""
 
@@ -125,7 +128,8 @@ class SequenceTracker:
         if known is None:
             return None
         boot = None if known.boot == NOT_GIVEN else known.boot
-        return Acknowledgement(known.highest, tuple(known.missing[:MAX_TOLD]), boot, name)
+        missing = tuple(_at_most(MAX_TOLD, known.missing))
+        return Acknowledgement(known.highest, missing, boot, name)
 
     def restore(self, state: NumberingState) -> None:
         """Remember what a snapshot says."""
@@ -166,6 +170,9 @@ class SequenceTracker:
         ends = np.r_[starts[1:], len(device)]
         calm, last = device[starts[is_calm]], ends[is_calm] - 1
         newest_at = np.maximum.reduceat(rows.measured_at[order], starts)[is_calm]
+        for row in starts[is_calm & (before[starts] == _NO_NUMBER)].tolist():
+            if missing := _before_the_first(int(number[row])):
+                self._missing[int(device[row])] = missing
         self._highest[calm], self._boot[calm] = number[last], boot[last]
         self._newest_at[calm] = np.maximum(self._newest_at[calm], newest_at)
         return np.sort(order[~np.repeat(is_calm, ends - starts)])
@@ -174,7 +181,8 @@ class SequenceTracker:
         known = self._load(seen.device)
         frames: list[SequenceGapFrame] = []
         if known is None:
-            known = Numbering(seen.number, seen.boot, seen.measured_at, [])
+            missing = _before_the_first(seen.number)
+            known = Numbering(seen.number, seen.boot, seen.measured_at, missing)
         elif seen.number == known.highest + 1 and seen.boot == known.boot:
             known.highest = seen.number
             known.newest_at = max(known.newest_at, seen.measured_at)
@@ -245,9 +253,7 @@ def _follow_disorder(known: Numbering, seen: Sighting, at: int) -> list[Sequence
     if begins_anew and seen.number < known.highest:
         known.highest, known.missing = 0, []
         return _advance(known, seen, at)
-    if _fill(known, seen.number):
-        return [SequenceGapFrame(seen.device, at, seen.number, seen.number, is_filled=True)]
-    return []
+    return _fill(known, seen, at)
 
 
 def _advance(known: Numbering, seen: Sighting, at: int) -> list[SequenceGapFrame]:
@@ -255,19 +261,51 @@ def _advance(known: Numbering, seen: Sighting, at: int) -> list[SequenceGapFrame
     known.highest = seen.number
     if first > last:
         return []
-    known.missing = [*known.missing, (first, last)][-MAX_RANGES:]
+    known.missing = _remembered([*known.missing, (first, last)])
     return [SequenceGapFrame(seen.device, at, first, last, is_filled=False)]
 
 
-def _fill(known: Numbering, number: int) -> bool:
-    """Take a number out of the missing ranges; False if it was in none."""
+def _fill(known: Numbering, seen: Sighting, at: int) -> list[SequenceGapFrame]:
+    """Take a number out of the missing ranges; nothing if it was in none: a repetition.
+
+    One from before the first makes a new first: what lies between the two is missing from now on.
+    """
+    number = seen.number
     for index, (first, last) in enumerate(known.missing):
         if first <= number <= last:
-            rest = [(first, number - 1), (number + 1, last)]
-            known.missing[index : index + 1] = [(a, b) for a, b in rest if a <= b]
-            known.missing = known.missing[-MAX_RANGES:]
-            return True
-    return False
+            is_before = first == _BEFORE
+            rest = _before_the_first(number) if is_before else [(first, number - 1)]
+            rest = [(a, b) for a, b in (*rest, (number + 1, last)) if a <= b]
+            known.missing = _remembered(
+                [*known.missing[:index], *rest, *known.missing[index + 1 :]]
+            )
+            if not is_before:
+                return [SequenceGapFrame(seen.device, at, number, number, is_filled=True)]
+            if number < last:
+                return [SequenceGapFrame(seen.device, at, number + 1, last, is_filled=False)]
+            return []
+    return []
+
+
+def _before_the_first(number: int) -> list[tuple[int, int]]:
+    """What may have been lost before the first number that ever came: told, but not shown.
+
+    A device may begin anywhere, and the broker may have lost what it began with.
+    """
+    return [(_BEFORE, number - 1)] if number > 1 else []
+
+
+def _remembered(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    before = ranges[:1] if ranges and ranges[0][0] == _BEFORE else []
+    return before + _at_most(MAX_RANGES, ranges[len(before) :])
+
+
+def _at_most(count: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges, or so many that cover them: the newest as they are, the oldest in one."""
+    over = len(ranges) - count
+    if over <= 0:
+        return ranges
+    return [(ranges[0][0], ranges[over][1]), *ranges[over + 1 :]]
 
 
 def _joined(frames: list[SequenceGapFrame]) -> list[SequenceGapFrame]:

@@ -35,9 +35,20 @@ def test_a_jump_is_a_gap_and_a_late_number_fills_it() -> None:
     tracker = SequenceTracker()
     assert _follow(tracker, 5, 10) == [(6, 9, False)]
     assert _follow(tracker, 7) == [(7, 7, True)]
-    assert tracker.acknowledgement(1) == Acknowledgement(10, ((6, 6), (8, 9)))
+    assert tracker.acknowledgement(1) == Acknowledgement(10, ((0, 4), (6, 6), (8, 9)))
     assert _follow(tracker, 6, 8, 9) == [(6, 6, True), (8, 9, True)]
-    assert tracker.acknowledgement(1) == Acknowledgement(10, ())
+    assert tracker.acknowledgement(1) == Acknowledgement(10, ((0, 4),))
+
+
+def test_what_lies_before_the_first_number_is_told_and_shown_only_when_some_of_it_comes() -> None:
+    """The broker may have lost what a device began with; or it began there."""
+    tracker = SequenceTracker()
+    assert _follow(tracker, 7, 8) == []
+    assert tracker.acknowledgement(1) == Acknowledgement(8, ((0, 6),))
+    assert _follow(tracker, 3) == [(4, 6, False)]
+    assert tracker.acknowledgement(1) == Acknowledgement(8, ((0, 2), (4, 6)))
+    assert _follow(tracker, 1, 5) == [(2, 2, False), (5, 5, True)]
+    assert tracker.acknowledgement(1) == Acknowledgement(8, ((2, 2), (4, 4), (6, 6)))
 
 
 def test_repetitions_say_nothing() -> None:
@@ -96,12 +107,14 @@ def test_what_is_told_and_remembered_is_bounded() -> None:
     answer = tracker.acknowledgement(1)
     assert answer is not None
     assert len(answer.missing) == MAX_TOLD
-    assert answer.missing[0] == (17, 17)
+    highest = 2 * (MAX_RANGES + 8)
+    assert answer.missing[1:] == tuple((n, n) for n in range(highest - 29, highest, 2))
+    assert answer.missing[0] == (1, highest - 31), "none that is missing is left out"
 
 
 def test_an_answer_is_what_the_documentation_says() -> None:
     tracker = SequenceTracker()
-    _follow(tracker, 3, 6, boot=8)
+    _follow(tracker, 1, 2, 3, 6, boot=8)
     assert msgspec.json.encode(tracker.acknowledgement(1)) == b'{"n":6,"missing":[[4,5]],"boot":8}'
 
 

@@ -25,6 +25,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.mqtt import BrokerAddress, Consumer, Link
 from ingest.mqtt_session import Greeting
+from ingest.precedence import Precedence
 from ingest.self_watch import SelfWatch, WatchPlaces, greeting_of, totals_before
 from ingest.topics import retired, stray_subscriptions, subscriptions
 
@@ -122,6 +123,7 @@ class Intake:
     async def _start(self) -> None:
         snapshot = await asyncio.to_thread(self._registry.snapshot)
         self._status.revision = snapshot.revision
+        precedence = Precedence()
         for lane in Lane:
             runner = LaneRunner(
                 self._journals[lane],
@@ -129,6 +131,7 @@ class Intake:
                 self._registry,
                 self._status,
                 self._now,
+                precedence,
                 readings_per_minute=self._readings_per_minute,
             )
             await runner.start(snapshot)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -29,6 +30,7 @@ from ingest.journal_follower import JournalFollower
 from ingest.lane import Arrival, LaneState, Tally
 from ingest.lane_snapshot import encode_snapshot, restore, save
 from ingest.mqtt import MAX_PENDING, Consumer, Gathered
+from ingest.precedence import Precedence, slices
 from ingest.series_desk import SeriesDesk
 
 log = structlog.get_logger()
@@ -69,14 +71,19 @@ class LaneRunner:
         registry: Registry,
         status: IntakeStatus,
         now: Callable[[], int],
+        precedence: Precedence,
         *,
         readings_per_minute: int = 0,
     ) -> None:
-        """``readings_per_minute`` that a device may send (``ingest.budget``); 0 sets no limit."""
+        """``precedence`` is the lanes' common one.
+
+        ``readings_per_minute`` that a device may send (``ingest.budget``); 0 sets no limit.
+        """
         self.lane: Lane = journal.lane
         self.consumers: list[Consumer] = []
         self._journal, self._follower, self._registry = journal, follower, registry
         self._status, self._counts, self._now = status, status.lanes[journal.lane], now
+        self._precedence = precedence
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{self.lane}")
         self._work = Work()
         self._wake = asyncio.Event()
@@ -166,7 +173,8 @@ class LaneRunner:
                 self._rest.clear()
                 self._wake.clear()
                 began = loop.time()
-                await self._take_in(self._collect())
+                with self._right_of_way():
+                    await self._take_in(self._collect())
                 self._counts.last_commit_ms = (loop.time() - began) * 1000
                 self._rest.set()
                 await asyncio.sleep(began + BATCH_EVERY_S - loop.time())
@@ -206,7 +214,9 @@ class LaneRunner:
         """One batch: frames, journal, acknowledgements, and then what may wait."""
         if work.snapshot is not None:
             self._use(work.snapshot)
-        frames, tally = await self._in_thread(lambda: _frames(self._state, work, self._now()))
+        frames, tally = await self._in_thread(
+            lambda: _frames(self._state, work, self._now(), self._give_way)
+        )
         await self._append(frames)
         self._acknowledge(work)
         self._in_hand = []
@@ -280,6 +290,13 @@ class LaneRunner:
         for topic, payload in answers:
             consumer.publish(topic, payload)
 
+    def _right_of_way(self) -> AbstractContextManager[None]:
+        return self._precedence.working() if self.lane is Lane.URGENT else nullcontext()
+
+    def _give_way(self) -> None:
+        if self.lane is not Lane.URGENT:
+            self._precedence.give_way()
+
     def _use(self, snapshot: RegistrySnapshot) -> None:
         self._snapshot = snapshot
         self._names = {device.id: device.name for device in snapshot.devices.values()}
@@ -288,8 +305,13 @@ class LaneRunner:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def _frames(state: LaneState, work: Work, at: int) -> tuple[list[Frame], Tally]:
-    """What the journal is to hold of a batch: registry, events, messages, tick."""
+def _frames(
+    state: LaneState, work: Work, at: int, give_way: Callable[[], None]
+) -> tuple[list[Frame], Tally]:
+    """What the journal is to hold of a batch: registry, events, messages, tick.
+
+    ``give_way`` is called before each stretch of work.
+    """
     tally = Tally()
     frames: list[Frame] = []
     if work.snapshot is not None:
@@ -302,7 +324,9 @@ def _frames(state: LaneState, work: Work, at: int) -> tuple[list[Frame], Tally]:
             state.budgets.heed_link(event)
     frames += work.events
     for arrival in work.arrivals():
-        frames += state.take_in(arrival, tally)
+        for piece in slices(arrival):
+            give_way()
+            frames += state.take_in(piece, tally)
     if work.tick is not None:
         state.ticked_at = work.tick.at
         state.budgets.refill(work.tick.at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -47,10 +48,17 @@ log = structlog.get_logger()
 
 MIB = 1 << 20
 ROOM_EVERY_S = 60.0
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread of intake may keep the interpreter from another that wants it.
+
+Both lanes and the event loop share it, and urgent messages need it some ten times on their way:
+Python's own 5 ms each time would be most of their delay while routine work is going on.
+"""
 
 
 async def run_intake(settings: Settings) -> None:
     """Broker → decode → check → journal → acknowledgement, until cancelled."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     place = Installation(settings)
     registry = Registry(place.open_database())
     journals = {lane: _journal(place, lane, registry) for lane in Lane}

@@ -7,6 +7,7 @@ VAR ?= ./var
 PORT ?= 8000
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+BENCH_FLAGS ?=
 MINUTES ?= 60
 SEED ?=
 WEB_SOURCES := $(shell find dashboards/web -type f -not -path '*/node_modules/*' 2>/dev/null)
@@ -14,7 +15,7 @@ WEB_SOURCES := $(shell find dashboards/web -type f -not -path '*/node_modules/*'
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: demo test test-slow chaos lint bench lock audit clean web-check
+.PHONY: demo test test-slow chaos lint bench bench-all lock audit clean web-check
 
 demo: $(VENV)/.installed
 	bash tools/ensure-server.sh mosquitto $(BIN)/pip
@@ -44,6 +45,13 @@ web-check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	$(BIN)/satomori bench ingest --json
+
+# Everything in docs/performance.md, on a machine that does nothing else: about 25 minutes, with
+# BENCH_FLAGS=--long ten more; BENCH_FLAGS=--quick only sees whether all of it runs. What is in the
+# file already is not run again.
+bench-all: $(VENV)/.installed
+	$(BIN)/python -m bench.campaign $(VAR)/bench.jsonl $(BENCH_FLAGS)
+	$(BIN)/python -m bench.campaign $(VAR)/bench.jsonl --table
 
 # Known vulnerabilities of what the locks pin; needs the network.
 audit: $(VENV)/.installed-dev

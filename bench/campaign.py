@@ -58,6 +58,7 @@ def main() -> None:
         return
     done = {run["name"] for run in read(given.file) if run["error"] is None}
     wanted = {**RUNS, **(LONG if given.long or "minutes" in given.only else {})}
+    given.file.parent.mkdir(parents=True, exist_ok=True)
     names = [n for n in wanted if n not in done and (not given.only or n in given.only)]
     outcomes = [_run(name, wanted[name], given.file, is_quick=given.quick) for name in names]
     sys.exit(0 if all(outcomes) else 1)

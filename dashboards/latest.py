@@ -35,16 +35,29 @@ class LatestValues:
     def take(self, readings: Readings) -> Int32s:
         """Keep what is not older than what is known; of equal times the last wins.
 
+        A clock may be up to five minutes ahead of ours. A reading counts as measured when it came
+        at the latest, so that one from the future does not hide those that come after it::
+
+            received   10:00   10:01   10:02
+            measured   10:04   10:01   10:02    (the clock was set right)
+            latest     10:04   10:01   10:02
+
         Returns the series that changed, each once.
         """
         if len(readings) == 0:
             return readings.series
         self._reserve(int(readings.series.max()) + 1)
+        came = np.minimum(readings.measured_at, readings.received_at)
         order = rows_by_time(readings)
+        if (came != readings.measured_at).any():
+            order = np.lexsort((readings.measured_at, came, readings.series))
         series = readings.series[order]
         newest = order[np.append(series[1:] != series[:-1], True)]
         at = readings.series[newest]
-        newest = newest[readings.measured_at[newest] >= self.measured_at[at]]
+        known = np.minimum(self.measured_at[at], self.received_at[at])
+        is_newer = came[newest] > known
+        is_again = (came[newest] == known) & (readings.measured_at[newest] >= self.measured_at[at])
+        newest = newest[is_newer | is_again]
         changed: Int32s = readings.series[newest]
         self.measured_at[changed] = readings.measured_at[newest]
         self.received_at[changed] = readings.received_at[newest]

@@ -185,8 +185,7 @@ class Live:
     def _take_tail(self, lane: Lane) -> Position | None:
         """Without a store: the newest that the journal keeps, so that the map is not empty."""
         entries = self._followers[lane].tail_entries(_TAIL_BYTES)
-        for entry in entries:
-            self._take(lane, entry.frame)
+        self._take_in(lane, [entry.frame for entry in entries])
         return entries[-1].position if entries else self._followers[lane].head()
 
     async def _watch_store(self) -> None:
@@ -212,12 +211,18 @@ class Live:
 
     async def _follow(self, lane: Lane) -> None:
         follower, position = self._followers[lane], self._positions.get(lane)
+        lost_before = ""
         while True:
             entries: list[Entry] = []
             try:
                 entries = await asyncio.to_thread(follower.read, position)
                 self._fine(f"journal.{lane}")
             except PositionLost as lost:
+                if str(lost) == lost_before:  # at a segment of another journal: no way on
+                    self._trouble(f"journal.{lane}", str(lost))
+                    await asyncio.sleep(_JOURNAL_RETRY_S)
+                    continue
+                lost_before = str(lost)
                 log.warning("web.live.position_lost", lane=lane, after=str(lost.after))
                 position = None  # from the oldest kept; what is known already changes nothing
             except JournalDamaged as damaged:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+
+SILENT_SERVER_S: Final = 30
+"""A server that says nothing for so long is away: no process waits for it forever."""
 
 metadata = MetaData(
     naming_convention={
@@ -32,7 +35,10 @@ def open_database(url: str) -> Engine:
     installed.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        asked = make_url(url)
+        is_remote = asked.get_driver_name() == "pg8000"
+        arguments = {"timeout": SILENT_SERVER_S} if is_remote else {}
+        engine = create_engine(asked, pool_pre_ping=True, connect_args=arguments)
     except ModuleNotFoundError as error:
         raise ArgumentError(f"the driver {error.name} is not installed") from None
     if engine.dialect.name == "sqlite":

@@ -93,6 +93,11 @@ class Registry:
         """Where the registry is kept; intake's own tables stand beside it."""
         return self._database
 
+    @property
+    def known(self) -> RegistrySnapshot:
+        """The registry as it was read last; asks nobody, so it is there without the database."""
+        return self._last
+
     def revision(self) -> int:
         """The present revision, 0 before the first change. One SELECT of one row."""
         with self._database.connect() as connection:

@@ -7,9 +7,11 @@ Refuses to know what the frames are for. Shared by the readers that live beside 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +22,9 @@ from ingest.segments import JournalDamaged
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 60.0
 
 
 class Follower(Protocol):
@@ -33,11 +38,28 @@ class Follower(Protocol):
     def retain(self, position: Position | None) -> None: ...
 
 
+@dataclass(slots=True)
+class _Pause:
+    """How long a lane that cannot be read is left alone."""
+
+    until: float = 0.0
+    length_s: float = _FIRST_PAUSE_S
+
+    def lengthen(self, now: float) -> None:
+        self.until = now + self.length_s
+        self.length_s = min(2 * self.length_s, _LONGEST_PAUSE_S)
+
+
 class LanesReader:
     """Reads on from one position a lane; all but ``wait`` from one thread at a time."""
 
     def __init__(
-        self, name: str, followers: Mapping[Lane, Follower], *, read_bytes: int = 4 << 20
+        self,
+        name: str,
+        followers: Mapping[Lane, Follower],
+        *,
+        read_bytes: int = 4 << 20,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``name`` stands in the log where frames are lost; ``read_bytes`` bounds one read."""
         self._name, self._followers, self._read_bytes = name, followers, read_bytes
@@ -46,6 +68,8 @@ class LanesReader:
         self.losses = 0  # how often frames were gone or damaged before they were read
         self._read_to: dict[Lane, Position | None] = dict.fromkeys(self.lanes)
         self._troubles: dict[Lane, str] = {}
+        self._pauses = {lane: _Pause() for lane in self.lanes}
+        self._monotonic = monotonic
 
     def start(self, positions: Mapping[Lane, Position]) -> None:
         """Read on after these; the journal keeps what follows them from now on."""
@@ -60,6 +84,8 @@ class LanesReader:
     def read(self) -> tuple[Lane, list[Entry]] | None:
         """New entries of the first lane that has any, urgent before routine."""
         for lane in self.lanes:
+            if self._monotonic() < self._pauses[lane].until:
+                continue
             if entries := self._read(lane):
                 self._read_to[lane] = entries[-1].position
                 return lane, entries
@@ -86,7 +112,11 @@ class LanesReader:
         try:
             return self._followers[lane].read(self._read_to[lane], max_bytes=self._read_bytes)
         except PositionLost as lost:
-            self._go_on_after(lane, lost, None)  # from the oldest kept: some are seen again
+            if self._troubles.get(lane) == str(lost):  # again, at a segment of another journal
+                self._read_to[lane] = lost.after
+                self._say(lane, lost)
+            else:
+                self._go_on_after(lane, lost, None)  # from the oldest kept: some are seen again
         except JournalDamaged as damaged:
             if damaged.resume_after is None:
                 self._say(lane, damaged)
@@ -100,8 +130,12 @@ class LanesReader:
         self._read_to[lane] = position
 
     def _say(self, lane: Lane, trouble: Exception) -> None:
-        if self._troubles.get(lane) != str(trouble):
+        """Once; met again, the lane rests a while, so that it takes no time from the other."""
+        if self._troubles.get(lane) == str(trouble):
+            self._pauses[lane].lengthen(self._monotonic())
+        else:
             self._troubles[lane] = str(trouble)
+            self._pauses[lane] = _Pause()
             log.error("journal.frames.lost", reader=self._name, lane=lane, reason=str(trouble))
 
 

@@ -61,6 +61,7 @@ async def run_intake(settings: Settings) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     place = Installation(settings)
     registry = Registry(place.open_database())
+    registry.snapshot()  # what is known from now on, whether the database is there or not
     journals = {lane: _journal(place, lane, registry) for lane in Lane}
     intake = Intake(
         broker=_broker_address(settings, place),
@@ -206,7 +207,7 @@ def _journal(place: Installation, lane: Lane, registry: Registry) -> JournalWrit
         place.journal / lane,
         lane,
         segment_bytes=options.segment_mib * MIB,
-        definitions=lambda: registry.snapshot().definitions.values(),
+        definitions=lambda: registry.known.definitions.values(),
         low_water_bytes=options.low_water_mib * MIB,
         reserve_bytes=options.reserve_mib * MIB,
     )

@@ -387,3 +387,17 @@ def _lane(town: Town, lane: Lane = Lane.URGENT) -> dict[str, Any]:
 
 def _links(town: Town) -> list[bool]:
     return [frame.is_up for frame in of(town.frames(Lane.URGENT), BrokerFrame)]
+
+
+async def test_a_locked_database_holds_up_no_known_series_and_loses_no_new_one(
+    town: Town, publisher: Publisher
+) -> None:
+    """Flood readings go on; what needs a new series is kept raw, to be taken in again."""
+    new = b'{"t":%d,"v":{"rain.intensity":4.5}}' % NOW
+    with writing(town.database):  # as long as this block lasts nobody else can write
+        publisher.publish(up("gauge-1"), new)
+        publisher.publish(up("gauge-2"), payload(2.0, NOW))
+        await until(lambda: town.values(Lane.URGENT) == [2.0], "the known series")
+        rejected = of(town.frames(Lane.URGENT), RejectedFrame)
+        assert [(f.payload, f.reason) for f in rejected] == [(new, "awaits_series")]
+        assert all(town.status()["broker"].values())

@@ -205,3 +205,34 @@ def test_open_gaps_are_exactly_the_numbers_that_are_missing(
     engine.dispose()
     assert sorted(covered) == sorted(missing)
     assert total >= len(rows)
+
+
+async def test_what_awaited_its_series_is_resubmitted_by_itself(bench: Bench) -> None:
+    """Only the database was missing, and now it is here: nobody has to press a button."""
+    waits = RejectedFrame("field/v1/water-meter/M-1/up", b"{}", T0, "awaits_series", "locked")
+    bench.journal(Lane.ROUTINE, refused(1), waits)
+    for _ in range(2):
+        async with bench.keeping() as writer:
+            await until(lambda: writer.rows == 2, "both are kept")
+    with bench.database.connect() as connection:
+        (asked,) = connection.execute(select(resubmission)).all()
+    assert (asked.topic, asked.payload, asked.received_at) == (waits.topic, b"{}", T0)
+    assert asked.lane == Lane.ROUTINE
+
+
+async def test_a_flood_kept_unread_drives_nothing_else_out(bench: Bench) -> None:
+    """A quarter of the bound is for messages over budget; the newest of them stay."""
+    flood = [RejectedFrame("a/b", b"%d" % k, T0 + k, "over_budget", "") for k in range(50)]
+    bench.journal(Lane.URGENT, refused(1), *flood[:30])
+    async with bench.keeping(keep_rows=20) as writer:
+        await until(lambda: writer.dropped == 25, "dropped")
+    bench.journal(Lane.URGENT, *flood[30:], refused(2))
+    async with bench.keeping(keep_rows=20) as writer:
+        await until(lambda: writer.dropped == 45, "dropped more")
+        assert writer.rows == 7
+    with bench.database.connect() as connection:
+        rows = connection.execute(select(quarantine.c.reason, quarantine.c.payload)).all()
+    assert [row.payload for row in rows if row.reason == "over_budget"] == [
+        b"%d" % k for k in range(45, 50)
+    ]
+    assert sum(row.reason == "no_values" for row in rows) == 2

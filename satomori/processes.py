@@ -41,6 +41,7 @@ from ingest.stores import open_store
 from ingest.stores.series_store import SeriesStore
 from satomori.clock import now_ms
 from satomori.installation import STRAYS, Installation
+from satomori.patience import PatientProtocol, allow_many_connections
 from satomori.settings import Settings, SettingsError, read_secret
 from satomori.steady_reader import SteadyReader
 
@@ -117,6 +118,7 @@ async def _keep_room(database: Engine) -> None:
 
 async def run_web(settings: Settings) -> None:
     """Journal → store and live values → API and pages, until cancelled."""
+    allow_many_connections()
     place = Installation(settings)
     database = place.open_database()
     store = _store(settings, place)
@@ -151,6 +153,7 @@ def server_options(settings: Settings, app: FastAPI) -> uvicorn.Config:
     proxies = list(settings.web.trusted_proxies)
     return uvicorn.Config(
         app,
+        http=PatientProtocol,
         host=settings.web.host,
         port=settings.web.port,
         log_level="warning",

@@ -24,6 +24,7 @@ from satomori.broker import (
     find_mosquitto,
     write_child_files,
 )
+from satomori.broker_saves import save_often
 from satomori.clock import now_ms
 from satomori.installation import Installation
 from satomori.ports import until_free
@@ -70,6 +71,7 @@ async def run_system(
     status = SystemStatus(place.run / "system.json")
     supervisor = Supervisor(status.child_changed)
     stopping = _stop_signal()
+    saving: asyncio.Task[None] | None = None
     try:
         for child in extras.first:
             await supervisor.start(child)
@@ -81,14 +83,27 @@ async def run_system(
             asyncio.get_running_loop().add_signal_handler(
                 signal.SIGHUP, supervisor.signal, "broker", signal.SIGHUP
             )
+            saving = asyncio.create_task(_keep_saving(place, supervisor), name="broker-saves")
         for name in PROCESSES:
             await supervisor.start(process_child(name, settings_file))
         ready = asyncio.create_task(_announce(settings, extras, supervisor, on_ready), name="ready")
         await stopping.wait()
         ready.cancel()
     finally:
+        if saving is not None:
+            saving.cancel()
         await supervisor.stop()
         status.remove()
+
+
+async def _keep_saving(place: Installation, supervisor: Supervisor) -> None:
+    if find_mosquitto() is None:
+        return  # the embedded broker keeps nothing and knows no such signal
+    await save_often(
+        place.broker / "mosquitto.db",
+        lambda: supervisor.pid("broker"),
+        lambda: supervisor.signal("broker", signal.SIGUSR1),
+    )
 
 
 def _check_authority(file: str) -> None:

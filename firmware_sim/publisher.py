@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from paho.mqtt.client import (
     Client,
     ConnectFlags,
     DisconnectFlags,
+    MQTTMessage,
     MQTTv5,
 )
 from paho.mqtt.enums import CallbackAPIVersion
@@ -90,6 +91,7 @@ class Publisher:
 
     ``rate_per_s`` > 0 holds publications back to at most that rate. ``on_receipt`` is called in
     the network thread for each answer of the broker; it must be quick and must not raise.
+    ``on_message(topic, payload)`` is called in the same way for what comes on topics of ``hears``.
     """
 
     def __init__(
@@ -100,12 +102,15 @@ class Publisher:
         window: int = 500,
         rate_per_s: float = 0.0,
         on_receipt: Callable[[Receipt], None] | None = None,
+        hears: Sequence[str] = (),
+        on_message: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self._broker = broker
         self._window = window
         self._interval_s = 1.0 / rate_per_s if rate_per_s > 0 else 0.0
         self._next_s = 0.0
         self._on_receipt = on_receipt
+        self._hears, self._on_heard = tuple(hears), on_message
         self._state = threading.Condition()
         self._numbers: dict[int, int] = {}  # packet id -> number, of what is not acknowledged
         self._early: dict[int, int] = {}  # packet id -> reason, answered before publish() returned
@@ -212,6 +217,7 @@ class Publisher:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         return client
 
     def _session(self) -> dict[str, Any]:
@@ -248,14 +254,20 @@ class Publisher:
 
     # -- called by paho in its thread --------------------------------------------------------------
 
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        if self._on_heard:
+            self._on_heard(message.topic, bytes(message.payload))
+
     def _on_connect(
         self,
-        _client: Client,
+        client: Client,
         _userdata: Any,
         _flags: ConnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        if self._hears and not reason.is_failure:  # a broker that crashed knows of no session
+            client.subscribe([(topic, 0) for topic in self._hears])
         with self._state:
             self._is_connected = not reason.is_failure
             self._refusal = str(reason) if reason.is_failure else ""

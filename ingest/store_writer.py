@@ -45,7 +45,7 @@ from ingest.stores.series_store import (
 log = structlog.get_logger()
 
 _FIRST_PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 30.0
+_LONGEST_PAUSE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)

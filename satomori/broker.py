@@ -153,6 +153,7 @@ _TROUBLE = (
     ("dropped", re.compile(r"Outgoing messages are being dropped for client (?P<client>.+?)\.?$")),
     ("taken_over", re.compile(r"Client (?P<client>.+) already connected, closing old connection")),
     ("out_of_memory", re.compile(r"Out of memory")),
+    ("disk_full", re.compile(r"Error: No space left on device")),  # its state is not saved
 )
 
 

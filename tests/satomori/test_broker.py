@@ -264,6 +264,7 @@ def test_a_device_hears_what_is_meant_for_it_and_nothing_of_others(field: Field)
         ("Outgoing messages are being dropped for client satomori-intake-urgent-0.", "dropped"),
         ("Client gauge-1 already connected, closing old connection.", "taken_over"),
         ("Error: Out of memory.", "out_of_memory"),
+        ("Error: No space left on device.", "disk_full"),
     ],
 )
 def test_trouble_in_the_log_is_counted_with_its_last_line(line: str, kind: str) -> None:

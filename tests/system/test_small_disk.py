@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import select
 
 from alerts.tables import delivery, transition
 from firmware_sim.publisher import Broker, Publisher
+from tests.ingest.mqtt_publisher import Publisher as QuickPublisher
+from tests.servers.mosquitto import Mosquitto
 from tests.servers.satomori_system import wait_until
 from tests.system.chaos_load import FLEET, Device
 from tests.system.chaos_scene import (
     PROCESSES,
     Scene,
+    SmallDisk,
     make_scene,
     may_mount,
     small_disks,
@@ -124,6 +130,49 @@ def test_with_no_byte_left_a_crossing_is_an_alarm_and_somebody_is_told(scene: Sc
         20,
     )
     _assert_all_is_well_again(scene, field)
+
+
+def test_a_broker_whose_disk_is_full_has_everything_if_there_is_room_before_it_ends(
+    tmp_path: Path,
+) -> None:
+    """It goes on acknowledging and saves nothing; what it took in meanwhile is in its memory alone
+    until its disk has room again. Hence a file system of its own, and a warning."""
+    if not may_mount(tmp_path):
+        pytest.skip("mounting a small file system is not permitted here")
+    disk = SmallDisk(tmp_path / "disk", 8)
+    broker = Mosquitto(disk.path / "broker", persistence=True, extra="autosave_interval 1\n")
+    try:
+        broker.start()
+        _hear(broker, lambda _: True)
+        disk.fill(0)
+        publisher = QuickPublisher(broker.port)
+        assert set(publisher.publish_many([("x/y", b"%d" % k) for k in range(300)])) == {0}
+        publisher.close()
+        wait_until(lambda: "No space left on device" in broker.log(), "said in the broker's log")
+        disk.free()
+        broker.stop()
+        broker.start()
+        assert _hear(broker, lambda heard: len(heard) == 300) == [b"%d" % k for k in range(300)]
+    finally:
+        broker.stop()
+        disk.unmount()
+
+
+def _hear(broker: Mosquitto, is_enough: Callable[[list[bytes]], bool]) -> list[bytes]:
+    """Be a persistent subscriber until that is heard which is waited for; then be gone."""
+    heard: list[bytes] = []
+    subscribed = threading.Event()
+    client = Client(CallbackAPIVersion.VERSION2, client_id="ear", clean_session=False)
+    client.on_message = lambda _client, _data, message: heard.append(message.payload)
+    client.on_connect = lambda *_: client.subscribe("x/#", 1)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    assert subscribed.wait(10)
+    wait_until(lambda: is_enough(heard), "what waited in the broker")
+    client.disconnect()
+    client.loop_stop()
+    return heard
 
 
 def test_processes_that_die_on_a_full_disk_return_on_it(scene: Scene) -> None:

@@ -16,9 +16,9 @@ from alerts.transitions import Transition
 
 def apply_transitions(connection: Connection, steps: Sequence[tuple[int, Transition]]) -> None:
     """Open what opens, all at once, then let the rest follow in order; each has its revision."""
-    opened = [_opened(one, revision) for revision, one in steps if one.is_opening]
-    if opened:
-        connection.execute(insert(alarm), opened)
+    rows = [opened(one, revision) for revision, one in steps if one.is_opening]
+    if rows:
+        connection.execute(insert(alarm), rows)
     for revision, one in steps:
         if not one.is_opening:
             _change(connection, one, revision)
@@ -91,9 +91,10 @@ def _peak_after(connection: Connection, one: Transition) -> dict[str, object]:
     }
 
 
-def _opened(one: Transition, revision: int) -> dict[str, object]:
+def opened(one: Transition, revision: int) -> dict[str, object]:
+    """The row of an alarm that a transition opens."""
     return {
-        "id": one.id,
+        "id": one.alarm,
         "revision": revision,
         "rule": one.rule,
         "rule_kind": one.rule_kind,

@@ -164,6 +164,7 @@ class Courier:
             device,
             definition.quantity if definition else None,
             _link(self._public_url, device),
+            one.now_stage if one.delivery.is_withdrawal else None,
         )
         key = f"delivery-{one.delivery.id}-{one.transition.id}"
         text = message(about, "en" if one.language == "en" else "ja")

@@ -4,35 +4,42 @@ Pure: its clock is the ticks in the frames, its state a set of numpy arrays, its
 registry arguments. It refuses to know journals, SQL and people. The same frames give the same
 transitions however they are cut into calls.
 
-Only readings newer than the newest of their series are evaluated. A late or repeated one counts
-as heard and is otherwise passed over, see ``Engine._pass_over_late``.
+A reading that is not newer than the newest of its series is late: the rules run its series again
+from the state before it, and what comes out is a ``Correction`` (docs/late-readings.md). One that
+is ahead of our clock counts as of the moment at which we had it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.arrays import Arrays, expect_layout, expect_shapes
+from alerts.arrays import Arrays, OtherLayout, expect_layout, expect_shapes
 from alerts.evaluator import (
     TICK_ROW,
     Evaluator,
     Finding,
     Fresh,
     Heard,
+    Late,
     OpenAlarm,
+    Past,
     SeriesMemory,
     World,
 )
+from alerts.history import History, Insertion
 from alerts.listening import UNKNOWN, Listening
+from alerts.place import Sample
 from alerts.rules import Rule, RuleSet, SilenceRule
 from alerts.silence import Silence
 from alerts.stages import Stages
-from alerts.transitions import Transition
+from alerts.transitions import Change, Transition
 from devices.frames import (
     BrokerFrame,
     Frame,
@@ -56,20 +63,21 @@ class Engine:
         self.lane = lane
         self.rules = rules
         self.revision = registry.revision
-        self.late = 0
+        self.late: Counter[Insertion] = Counter()
         self._listening = Listening()
         self._memory = SeriesMemory.of(0)
+        self._history = History.of((), registry, 0)
         self._evaluators: dict[str, Evaluator] = {}
         self._peaks: dict[str, float] = {}  # alarm id → highest value that is still to be told
         self.switch(rules, registry, at=0)
 
-    def run(self, frames: Iterable[Frame]) -> list[Transition]:
+    def run(self, frames: Iterable[Frame]) -> list[Change]:
         """Take frames in, in the journal's order; returns what changed, in the order of telling.
 
         Adjacent readings frames are taken as one batch. RevisionFrames say nothing here: whoever
         feeds the engine calls ``switch`` at them.
         """
-        told: list[Transition] = []
+        told: list[Change] = []
         for is_readings, group in groupby(frames, key=lambda f: isinstance(f, ReadingsFrame)):
             if is_readings:
                 batch = concatenate([f.readings for f in group if isinstance(f, ReadingsFrame)])
@@ -79,14 +87,14 @@ class Engine:
                     told += self._take(frame)
         return told
 
-    def switch(self, rules: RuleSet, registry: RegistrySnapshot, at: int) -> list[Transition]:
+    def switch(self, rules: RuleSet, registry: RegistrySnapshot, at: int) -> list[Change]:
         """Let another rule set or registry hold from ``at`` on (int ms UTC).
 
         The state of rules and places that stay is kept; what is open elsewhere is withdrawn.
         """
         self.rules = rules
         self.revision = registry.revision
-        world = _world(self.lane, registry, len(self._memory.measured_at))
+        world = _world(self.lane, registry, len(self._memory.measured_at), at)
         self._memory = self._memory.grow(world.limit)
         self._listening.know(*_who(world))
         self._gather_peaks()
@@ -101,7 +109,20 @@ class Engine:
             self._evaluators[rule.name] = fresh
         for gone in old.values():
             found += gone.withdraw_all(at)  # its peaks were gathered above
+        self._keep_history_of(registry, world.limit)
         return _in_order([found])
+
+    def _keep_history_of(self, registry: RegistrySnapshot, limit: int) -> None:
+        """Keep the readings of all series that a rule looks at."""
+        wanted = np.concatenate(
+            [np.zeros(0, np.int32), *(e.series() for e in self._evaluators.values())]
+        )
+        history = History.of(wanted.tolist(), registry, limit)
+        if history.is_like(self._history):
+            self._history.widen(limit)
+            return
+        history.carry_over(self._history)
+        self._history = history
 
     def knows(self, frame: SeriesFrame) -> bool:
         """False if the frame defines a series of this lane that the registry did not have yet."""
@@ -147,6 +168,8 @@ class Engine:
         arrays["memory/measured_at"] = self._memory.measured_at
         arrays["memory/received_at"] = self._memory.received_at
         arrays["memory/value"] = self._memory.value
+        arrays["late"] = np.array([self.late[kind] for kind in Insertion], np.int64)
+        arrays |= {f"history/{k}": v for k, v in self._history.state().items()}
         for name, evaluator in self._evaluators.items():
             arrays |= {f"rule/{name}/{k}": v for k, v in evaluator.state().items()}
         return arrays
@@ -164,13 +187,18 @@ class Engine:
             **{"memory/received_at": (limit,), "memory/value": (2, limit)},
             **{"listening/device_of": (limit,)},
         )
+        expect_shapes(arrays, late=(len(Insertion),))
         self.revision = int(arrays["revision"])
+        self.late = Counter(dict(zip(Insertion, arrays["late"].tolist(), strict=True)))
+        self._history = History.restored(_under("history/", arrays))
         self._listening.restore(_under("listening/", arrays))
         self._memory = SeriesMemory(**{k: v.copy() for k, v in _under("memory/", arrays).items()})
         for name, evaluator in self._evaluators.items():
             evaluator.restore(_under(f"rule/{name}/", arrays))
+            if not self._history.covers(evaluator.series()).all():
+                raise OtherLayout(f"history does not keep what rule {name} looks at")
 
-    def _take(self, frame: Frame) -> list[Transition]:
+    def _take(self, frame: Frame) -> list[Change]:
         if isinstance(frame, TickFrame):
             return self._tick(frame.at)
         if isinstance(frame, BrokerFrame):
@@ -179,51 +207,72 @@ class Engine:
             return self._hear(frame)
         return []
 
-    def _hear(self, frame: StatusFrame) -> list[Transition]:
+    def _hear(self, frame: StatusFrame) -> list[Change]:
         """A device that has nothing to measure still says that it is there."""
         heard = Heard(np.array([frame.device], np.int32), np.array([frame.received_at], np.int64))
         self._listening.hear(heard.devices, heard.received_at)
         return _in_order([e.on_heard(heard, self._listening) for e in self._evaluators.values()])
 
-    def _tick(self, at: int) -> list[Transition]:
+    def _tick(self, at: int) -> list[Change]:
         self._listening.tick(at)
-        return _in_order(
-            [e.on_tick(at, self._memory, self._listening) for e in self._evaluators.values()]
-        )
+        past = self._past()
+        return _in_order([e.on_tick(at, past, self._listening) for e in self._evaluators.values()])
 
-    def _read(self, batch: Readings) -> list[Transition]:
+    def _read(self, batch: Readings) -> list[Change]:
         rows = np.flatnonzero(batch.series < len(self._memory.measured_at))
         if len(rows) < len(batch):
             batch = batch.take(rows)  # a series of no registry revision yet: the store keeps it
         heard = Heard(self._listening.devices_of(batch.series), batch.received_at)
         self._listening.hear(heard.devices, heard.received_at)
         found = {name: [*e.on_heard(heard, self._listening)] for name, e in self._named()}
-        for chosen in rounds(batch.series):
-            fresh = self._fresh(batch, chosen)
+        batch = _by_our_clock(batch)
+        past = self._past()
+        for rows in rounds(batch.series):
+            chosen = rows
+            is_newer = batch.measured_at[chosen] > self._memory.measured_at[batch.series[chosen]]
+            if not is_newer.all():
+                self._take_late(batch, chosen[~is_newer], found)
+                chosen = chosen[is_newer]
+            fresh = _fresh(batch, chosen)
+            self._history.append(fresh.readings)
             for name, evaluator in self._named():
-                found[name] += evaluator.on_readings(fresh, self._memory)
+                found[name] += evaluator.on_readings(fresh, past)
             self._memory.take_in(fresh)
         return _in_order(found.values())
 
-    def _fresh(self, batch: Readings, rows: Indices) -> Fresh:
-        is_newer = batch.measured_at[rows] > self._memory.measured_at[batch.series[rows]]
-        if not is_newer.all():
-            self._pass_over_late(batch.take(rows[~is_newer]))
-            rows = rows[is_newer]
-        readings = batch if len(rows) == len(batch) else batch.take(rows)
-        is_drill = (readings.quality & _DRILL) != 0
-        is_suspect = readings.is_suspect
-        return Fresh(
-            rows, readings, is_suspect, is_drill, bool(is_suspect.any()), bool(is_drill.any())
-        )
+    def _take_late(
+        self, batch: Readings, rows: Indices, found: Mapping[str, list[Finding]]
+    ) -> None:
+        """Put late readings where they belong, and let the rules run again from there."""
+        for row in rows[self._history.covers(batch.series[rows])].tolist():
+            series, at = int(batch.series[row]), int(batch.measured_at[row])
+            value, quality = float(batch.value[row]), int(batch.quality[row])
+            newest = int(self._memory.measured_at[series])
+            outcome = self._history.insert(series, at, value, quality, newest)
+            if outcome in (Insertion.INSERTED, Insertion.CHANGED):
+                sample = Sample(at, value, bool(batch.is_suspect[row]), bool(quality & _DRILL))
+                late = Late(row, series, sample, int(batch.received_at[row]),
+                            outcome is Insertion.CHANGED)  # fmt: skip
+                if not self._run_again(late, found):
+                    outcome = Insertion.BEYOND
+            self.late[outcome] += 1
 
-    def _pass_over_late(self, readings: Readings) -> None:
-        """Readings not newer than their series' newest: counted, and evaluated by no rule.
+    def _run_again(self, late: Late, found: Mapping[str, list[Finding]]) -> bool:
+        """False if a rule could not go back so far."""
+        past = self._past()
+        values = np.array(self._history.remembered(late.series))
+        known = self._memory.value[:, late.series]
+        self._memory.value[:, late.series] = np.where(np.isnan(values), known, values)
+        has_gone = True
+        for name, evaluator in self._named():
+            findings = evaluator.on_late(late, past)
+            found[name].extend(findings or ())
+            has_gone &= findings is not None
+        return has_gone
 
-        This is the place of the re-run: restore the series' state from before them, take the
-        readings of the horizon in again, and tell the difference (historic, withdrawn).
-        """
-        self.late += len(readings)
+    def _past(self) -> Past:
+        tick_at = self._listening.tick_at
+        return Past(self._memory, self._history, -1 if tick_at is None else tick_at)
 
     def _gather_peaks(self) -> None:
         for evaluator in self._evaluators.values():
@@ -243,14 +292,32 @@ def _evaluator(rule: Rule, version: str, world: World) -> Evaluator:
     return Stages(rule, version, world)
 
 
-def _world(lane: Lane, registry: RegistrySnapshot, at_least: int) -> World:
+def _by_our_clock(batch: Readings) -> Readings:
+    """The same readings, none measured after we had it.
+
+    One that is ahead would make all that follow late, and rules blind, until our clock has come
+    as far.
+    """
+    if not (batch.measured_at > batch.received_at).any():
+        return batch
+    return replace(batch, measured_at=np.minimum(batch.measured_at, batch.received_at))
+
+
+def _fresh(batch: Readings, rows: Indices) -> Fresh:
+    readings = batch if len(rows) == len(batch) else batch.take(rows)
+    is_drill = (readings.quality & _DRILL) != 0
+    is_suspect = readings.is_suspect
+    return Fresh(rows, readings, is_suspect, is_drill, bool(is_suspect.any()), bool(is_drill.any()))
+
+
+def _world(lane: Lane, registry: RegistrySnapshot, at_least: int, since: int) -> World:
     limit = max(at_least, max(registry.definitions, default=-1) + 1)
     devices = tuple(
         device
         for device in registry.devices.values()
         if device.decommissioned_at is None and KINDS[device.kind].lane is lane
     )
-    return World(lane, registry, limit, devices)
+    return World(lane, registry, limit, devices, since)
 
 
 def _who(world: World) -> tuple[Int32s, Int32s]:
@@ -264,14 +331,21 @@ def _who(world: World) -> tuple[Int32s, Int32s]:
     return device_of, ids
 
 
-def _in_order(found: Iterable[Sequence[Finding]]) -> list[Transition]:
+def _in_order(found: Iterable[Sequence[Finding]]) -> list[Change]:
     """By the reading that brought them, then by rule; what the clock brought, by event time."""
     keyed = [
-        ((f.row, f.transition.measured_at if f.row == TICK_ROW else 0, rule, step), f.transition)
+        ((f.row, _clocked_at(f), rule, step), f.change)
         for rule, findings in enumerate(found)
         for step, f in enumerate(findings)
     ]
-    return [transition for _, transition in sorted(keyed, key=lambda pair: pair[0])]
+    return [change for _, change in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _clocked_at(finding: Finding) -> int:
+    change = finding.change
+    if finding.row != TICK_ROW or not isinstance(change, Transition):
+        return 0
+    return change.measured_at
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

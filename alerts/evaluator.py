@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.arrays import Arrays
+from alerts.history import History
 from alerts.listening import Listening
-from alerts.transitions import Transition
+from alerts.place import Sample
+from alerts.transitions import Change
 from devices.frames import Lane
 from devices.readings import Float64s, Indices, Int32s, Int64s, Readings
 from devices.registry import Device, RegistrySnapshot
@@ -28,15 +30,17 @@ TICK_ROW = -1
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A transition and the row of the batch that brought it (for the order of telling)."""
+    """A change and the row of the batch that brought it (for the order of telling)."""
 
     row: int
-    transition: Transition
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
     """Readings newer than all before of their series, and no series twice.
+
+    Times are event times: ``measured_at``, but never after ``received_at``.
 
     ``rows`` are their places in the batch; the masks are of the same length.
     """
@@ -64,10 +68,9 @@ class Heard:
 class SeriesMemory:
     """The newest reading of every series, indexed by series id (``limit`` of them).
 
-    ``measured_at`` and ``received_at`` int64 ms UTC, -1 before the first reading. A time ahead of
-    our clock counts as received_at: one such reading would make all that follow late, and rules
-    blind, until our clock has come as far. ``value`` is the last plausible one: row 0 of real
-    readings, row 1 of drills; NaN before the first.
+    ``measured_at`` (event time) and ``received_at`` int64 ms UTC, -1 before the first reading.
+    ``value`` is the last plausible one: row 0 of real readings, row 1 of drills; NaN before the
+    first.
     """
 
     measured_at: Int64s
@@ -95,7 +98,7 @@ class SeriesMemory:
     def take_in(self, fresh: Fresh) -> None:
         """Remember these readings."""
         readings = fresh.readings
-        self.measured_at[readings.series] = np.minimum(readings.measured_at, readings.received_at)
+        self.measured_at[readings.series] = readings.measured_at
         self.received_at[readings.series] = readings.received_at
         if not (fresh.has_suspect or fresh.has_drill):
             self.value[0, readings.series] = readings.value
@@ -108,6 +111,33 @@ class SeriesMemory:
         """How far the event time of these series is behind our clock, ms, never negative."""
         lag: Int64s = np.maximum(0, self.received_at[series] - self.measured_at[series])
         return lag
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What came before: the newest readings, those that are kept, the last tick (-1: none)."""
+
+    memory: SeriesMemory
+    history: History
+    tick_at: int
+
+    def reached(self, series: int) -> int:
+        """How far the event time of a series has come by our clock (int ms UTC)."""
+        return self.tick_at - int(self.memory.lag_ms(np.array([series], np.int32))[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A reading that is not newer than the newest of its series; the history has it already.
+
+    ``has_changed``: there was one of its time, with another value.
+    """
+
+    row: int
+    series: int
+    sample: Sample
+    received_at: int
+    has_changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +158,14 @@ class OpenAlarm:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a lane's rules are set up from: the registry, and how many series ids there may be."""
+    """What a lane's rules are set up from: the registry, how many series ids there may be, and
+    since when it is so (int ms UTC)."""
 
     lane: Lane
     registry: RegistrySnapshot
     limit: int
     devices: tuple[Device, ...]
+    since: int
 
 
 class Evaluator(Protocol):
@@ -144,13 +176,19 @@ class Evaluator(Protocol):
 
     name: str
 
-    def on_readings(self, fresh: Fresh, memory: SeriesMemory, /) -> Sequence[Finding]:
-        """Step with readings; ``memory`` is as it was before them."""
+    def on_readings(self, fresh: Fresh, past: Past, /) -> Sequence[Finding]:
+        """Step with readings; the memory is as it was before them, the history has them."""
+
+    def on_late(self, late: Late, past: Past, /) -> Sequence[Finding] | None:
+        """Run again from a late reading on; None where this rule cannot go back that far."""
+
+    def series(self) -> Int32s:
+        """The series whose readings are to be kept so that they can be run again."""
 
     def on_heard(self, heard: Heard, listening: Listening, /) -> Sequence[Finding]:
         """Be told who was heard, by late and repeated readings too; ``listening`` knows it."""
 
-    def on_tick(self, at: int, memory: SeriesMemory, listening: Listening, /) -> Sequence[Finding]:
+    def on_tick(self, at: int, past: Past, listening: Listening, /) -> Sequence[Finding]:
         """Step with the clock: everything due at or before ``at`` (int ms UTC)."""
 
     def carry_over(self, previous: Self, at: int, /) -> Sequence[Finding]:

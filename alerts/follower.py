@@ -17,7 +17,7 @@ from alerts.feed import JournalReader
 from alerts.ledger import Alarm
 from alerts.rules import RuleSet
 from alerts.snapshot import LaneSnapshot
-from alerts.transitions import WITHDRAWN, Transition, transition_id
+from alerts.transitions import WITHDRAWN, Change, Transition, transition_id
 from devices.frames import Entry, Frame, Lane, Position, RevisionFrame, SeriesFrame, TickFrame
 from devices.kinds import KINDS
 from devices.registry import RegistrySnapshot
@@ -95,8 +95,8 @@ class LaneFollower:
             self._entries = self.reader.read(None, max_bytes=max_bytes)
         return bool(self._entries)
 
-    def run(self, switch: Callable[[], Switch]) -> list[Transition]:
-        """Run what was read; returns the transitions that the ledger does not have yet.
+    def run(self, switch: Callable[[], Switch]) -> list[Change]:
+        """Run what was read; returns the changes that the ledger does not have yet.
 
         While catching up only what the ledger has passed is run, and the rest is read again: the
         engine must stand exactly where the ledger does when the two are reconciled.
@@ -112,7 +112,7 @@ class LaneFollower:
 
     def reconcile(
         self, alarms: Sequence[Alarm], registry: RegistrySnapshot, now: int
-    ) -> list[Transition]:
+    ) -> list[Change]:
         """Stand as the ledger says; returns the ends of alarms that have no place any more."""
         self.is_to_be_reconciled = False
         mine = [a for a in alarms if _lane_of(a, registry) is self.lane]
@@ -131,8 +131,8 @@ class LaneFollower:
         passed = [e for e in entries if done and _is_before(e.position, done)]
         return passed, entries[len(passed) :]
 
-    def _run(self, entries: list[Entry], switch: Callable[[], Switch]) -> list[Transition]:
-        told: list[Transition] = []
+    def _run(self, entries: list[Entry], switch: Callable[[], Switch]) -> list[Change]:
+        told: list[Change] = []
         for part in self._parts(entries):
             head = part[0]
             if isinstance(head, RevisionFrame | SeriesFrame) and self._is_news(head):
@@ -160,7 +160,7 @@ class LaneFollower:
             return not self.engine.knows(frame)
         return frame.revision != self.engine.revision
 
-    def _switch(self, frame: RevisionFrame | SeriesFrame, to: Switch) -> list[Transition]:
+    def _switch(self, frame: RevisionFrame | SeriesFrame, to: Switch) -> list[Change]:
         at = frame.at if isinstance(frame, RevisionFrame) else self.last_tick_at or 0
         return self.engine.switch(to.rules, to.registry, at)
 

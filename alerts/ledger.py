@@ -7,13 +7,14 @@ message looks (``alerts.texts``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
 
 from alerts.alarm_rows import apply_transitions, raise_peaks
+from alerts.correction_rows import TRANSITION_COLUMNS, Outcome, correct, known_rows, outcome_of
 from alerts.lifecycle import Event, State, after
 from alerts.tables import (
     alarm,
@@ -23,7 +24,7 @@ from alerts.tables import (
     person,
     transition,
 )
-from alerts.transitions import Transition
+from alerts.transitions import Change, Correction, Transition, transitions_of
 from devices.database import writing
 from devices.frames import Position
 
@@ -60,19 +61,27 @@ class Alarm:
     is_historic: bool
     is_exercise: bool
     acknowledged_by_name: str | None
+    withdrawn_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedTransition:
-    """A transition and the moment (int ms UTC) at which it was committed."""
+    """A transition and the moment (int ms UTC) at which it was committed.
+
+    ``withdrawn_at`` is when a late reading said otherwise; None while it stands.
+    """
 
     transition: Transition
     committed_at: int
+    withdrawn_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to tell one person on one channel; ``person_name`` None where nobody is named."""
+    """One attempt to tell one person on one channel; ``person_name`` None where nobody is named.
+
+    ``is_withdrawal`` tells that the transition does not hold.
+    """
 
     id: int
     transition: str
@@ -89,11 +98,15 @@ class Delivery:
     maybe_repeated: bool
     last_error: str | None
     language: str | None
+    is_withdrawal: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDraft:
-    """An outbox row to be; ``refusal`` says why it cannot even be tried (it is kept as failed)."""
+    """An outbox row to be; ``refusal`` says why it cannot even be tried (it is kept as failed).
+
+    ``is_withdrawal`` tells that the transition does not hold.
+    """
 
     transition: str
     alarm: str
@@ -101,6 +114,7 @@ class DeliveryDraft:
     channel: str
     address: str
     refusal: str | None = None
+    is_withdrawal: bool = False
 
 
 class AlarmBook:
@@ -136,7 +150,10 @@ class AlarmBook:
         return found[0] if found else None
 
     def transitions(self, alarm_id: str) -> list[CommittedTransition]:
-        """All transitions of an alarm in the order in which they were committed."""
+        """All transitions of an alarm in the order in which they were committed.
+
+        Those that a late reading has withdrawn are among them.
+        """
         with self._database.connect() as connection:
             rows = connection.execute(
                 select(transition, alarm.c.rule_kind)
@@ -184,7 +201,7 @@ class Ledger:
 
     def commit(
         self,
-        transitions: Sequence[Transition],
+        changes: Sequence[Change],
         drafts: Sequence[DeliveryDraft],
         positions: Mapping[str, Position],
         now: int,
@@ -195,17 +212,25 @@ class Ledger:
         ``peaks`` are alarm ids → highest values; one that is not above what is known changes
         nothing.
 
-        A transition whose id is already there is passed over together with its deliveries: it was
-        committed before a crash. When this returns, all of it is durable or (on an exception) none.
+        A transition that is already there and stands is passed over together with its deliveries:
+        it was committed before a crash. When this returns, all of it is durable or (on an
+        exception) none.
         """
         with writing(self._database) as connection:
-            known = _known_ids(connection, transitions)
-            fresh = [t for t in transitions if t.id not in known]
+            known = known_rows(connection, list({t.id for t in transitions_of(changes)}))
+            standing = {i for i, row in known.items() if row.withdrawn_at is None}
+            news = [c for c in changes if isinstance(c, Correction) or c.id not in standing]
+            end = outcome_of(news, known.keys() - standing)
+            plain = [c for c in news if isinstance(c, Transition) and c.alarm not in end.alarms]
             before = _newest_revision(connection)
-            apply_transitions(connection, list(enumerate(fresh, before + 1)))
-            revision = raise_peaks(connection, peaks, before + len(fresh))
-            _insert_all(connection, fresh, now)
-            _queue(connection, [d for d in drafts if d.transition not in known], now)
+            apply_transitions(connection, list(enumerate(plain, before + 1)))
+            revision = before + len(plain)
+            if end.alarms:
+                named = {d.transition for d in drafts}
+                revision = correct(connection, end, named, revision, now)
+            revision = raise_peaks(connection, peaks, revision)
+            _insert_all(connection, plain, now)
+            _queue(connection, [d for d in drafts if _is_new(d, standing, end)], now)
             _move(connection, positions)
         return revision
 
@@ -240,17 +265,8 @@ def _newest_revision(connection: Connection) -> int:
     return connection.scalar(select(func.max(alarm.c.revision))) or 0
 
 
-def _known_ids(connection: Connection, transitions: Sequence[Transition]) -> set[str]:
-    known: set[str] = set()
-    for start in range(0, len(transitions), 500):
-        ids = [t.id for t in transitions[start : start + 500]]
-        known.update(connection.scalars(select(transition.c.id).where(transition.c.id.in_(ids))))
-    return known
-
-
-_TRANSITION_COLUMNS = tuple(
-    c.name for c in transition.columns if c.name not in ("seq", "committed_at")
-)
+def _is_new(draft: DeliveryDraft, standing: Collection[str], end: Outcome) -> bool:
+    return draft.is_withdrawal or draft.transition not in standing or draft.transition in end.told
 
 
 def _insert_all(connection: Connection, fresh: Sequence[Transition], now: int) -> None:
@@ -258,7 +274,7 @@ def _insert_all(connection: Connection, fresh: Sequence[Transition], now: int) -
         connection.execute(
             insert(transition),
             [
-                {name: getattr(t, name) for name in _TRANSITION_COLUMNS} | {"committed_at": now}
+                {name: getattr(t, name) for name in TRANSITION_COLUMNS} | {"committed_at": now}
                 for t in fresh
             ],
         )
@@ -272,6 +288,7 @@ def _queue(connection: Connection, drafts: Iterable[DeliveryDraft], now: int) ->
             "person": d.person,
             "channel": d.channel,
             "address": d.address,
+            "is_withdrawal": d.is_withdrawal,
             "state": "queued" if d.refusal is None else "failed",
             "created_at": now,
             "next_attempt_at": now,
@@ -339,5 +356,5 @@ def as_delivery(row: Row[tuple[object, ...]]) -> Delivery:
 def _committed_transition(row: Row[tuple[object, ...]]) -> CommittedTransition:
     values = dict(row._mapping)
     del values["seq"]
-    committed_at = values.pop("committed_at")
-    return CommittedTransition(Transition(**values), committed_at)
+    committed_at, withdrawn_at = values.pop("committed_at"), values.pop("withdrawn_at")
+    return CommittedTransition(Transition(**values), committed_at, withdrawn_at)

@@ -12,18 +12,23 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Engine, func, select, update
 
 from alerts.ledger import AlarmBook, Delivery, as_delivery, deliveries
+from alerts.lifecycle import State
 from alerts.tables import delivery
-from alerts.transitions import Transition
+from alerts.transitions import NORMAL, Transition
 from devices.database import writing
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that is now being sent, its transition, and its recipient's language."""
+    """A delivery that is now being sent, its transition, its recipient's language.
+
+    ``now_stage`` is the present stage of its alarm.
+    """
 
     delivery: Delivery
     transition: Transition
     language: str
+    now_stage: str
 
 
 class Outbox:
@@ -125,4 +130,7 @@ class Outbox:
             for c in self._book.transitions(row.alarm)
             if c.transition.id == row.transition
         ]
-        return Claimed(row, found[0], row.language or "ja")
+        alarm = self._book.alarm(row.alarm)
+        is_active = alarm is not None and alarm.state == State.ACTIVE
+        now_stage = alarm.stage if alarm is not None and is_active else NORMAL
+        return Claimed(row, found[0], row.language or "ja", now_stage)

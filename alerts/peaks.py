@@ -31,6 +31,11 @@ class Peaks:
         self.value[slot] = peak
         self._has_risen[slot] = peak > NOTHING
 
+    def put(self, slot: int, peak: float) -> None:
+        """This is the peak, lower or higher than before; whoever asks is told it otherwise."""
+        self.value[slot] = peak
+        self._has_risen[slot] = False
+
     def close(self, slot: int) -> float | None:
         """The alarm ended; returns its peak if it rose since it was last asked for."""
         peak, has_risen = float(self.value[slot]), bool(self._has_risen[slot])

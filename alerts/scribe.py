@@ -5,7 +5,8 @@ Refuses to know why the stage changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,23 @@ class When:
     received_at: int
     is_historic: bool
     is_exercise: bool
+    is_correction: bool = False
+
+
+def sureness(before: Shown, after: Shown) -> bool:
+    """Whether a transition is verified.
+
+    A clear says how sure we had been: there is nothing to be sure of when all is normal.
+    """
+    return after.is_verified if after.stage else before.is_verified
+
+
+def own_name(wanted: str, taken: Iterable[str]) -> str:
+    """An id for an alarm: that of its opening, or one made of it where another alarm has that."""
+    name = wanted
+    while name in taken:
+        name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+    return name
 
 
 @dataclass(slots=True)
@@ -58,13 +76,28 @@ class Scribe:
     open: dict[tuple[int, bool], str] = field(default_factory=dict)
 
     def write(
-        self, place: Place, before: Shown, after: Shown, value: float | None, when: When
+        self,
+        place: Place,
+        before: Shown,
+        after: Shown,
+        value: float | None,
+        when: When,
+        alarm: str | None = None,
+        taken: Iterable[str] = (),
     ) -> Transition:
-        """The transition from ``before`` to ``after``; opens and closes the place's alarm."""
-        to_stage, to_level = self._named(after.stage)
-        # A clear says how sure we had been: there is nothing to be sure of when all is normal.
-        is_verified = after.is_verified if after.stage else before.is_verified
-        return self._write(place, before, (to_stage, to_level, is_verified), value, when)
+        """The transition from ``before`` to ``after``.
+
+        Opens and closes the place's alarm, which gets none of the ids that are ``taken``; where
+        ``alarm`` names one, it is said of that one and what is open is left as it is.
+        """
+        to = (*self.named(after.stage), sureness(before, after))
+        return self._write(place, before, to, value, when, alarm, taken)
+
+    def id_of(self, place: Place, when: When, to_stage: str, *, is_verified: bool) -> str:
+        """The id of the transition to a stage at a place and time."""
+        subject = f"d{place.device}" if place.series is None else f"s{place.series}"
+        state = f"{to_stage}/{is_verified:d}/{when.is_exercise:d}"
+        return transition_id(self.rule, self.rule_version, subject, when.measured_at, state)
 
     def withdraw(self, place: Place, before: Shown, when: When) -> Transition:
         """The transition that ends an alarm whose rule or place went."""
@@ -77,16 +110,18 @@ class Scribe:
         to: tuple[str, int, bool],
         value: float | None,
         when: When,
+        alarm: str | None = None,
+        taken: Iterable[str] = (),
     ) -> Transition:
         to_stage, to_level, is_verified = to
-        subject = f"d{place.device}" if place.series is None else f"s{place.series}"
-        state = f"{to_stage}/{is_verified:d}/{when.is_exercise:d}"
-        this = transition_id(self.rule, self.rule_version, subject, when.measured_at, state)
+        this = self.id_of(place, when, to_stage, is_verified=is_verified)
         key = (place.key, when.is_exercise)
-        alarm = self.open.setdefault(key, this)
-        if to_level == 0:
-            del self.open[key]
-        from_stage, from_level = self._named(before.stage)
+        if alarm is None:
+            alarm = self.open.get(key) or own_name(this, taken)
+            self.open[key] = alarm
+            if to_level == 0:
+                del self.open[key]
+        from_stage, from_level = self.named(before.stage)
         return Transition(
             id=this,
             alarm=alarm,
@@ -105,6 +140,7 @@ class Scribe:
             is_verified=is_verified,
             is_historic=when.is_historic,
             is_exercise=when.is_exercise,
+            is_correction=when.is_correction,
         )
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -126,5 +162,6 @@ class Scribe:
         names = [n for n, _ in self.stages]
         return names.index(name) + 1 if name in names else None
 
-    def _named(self, stage: int) -> tuple[str, int]:
+    def named(self, stage: int) -> tuple[str, int]:
+        """(name, level) of a stage by its number, 0 being normal."""
         return (NORMAL, 0) if stage == 0 else self.stages[stage - 1]

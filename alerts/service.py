@@ -3,7 +3,7 @@
 A thin shell: it reads, hands on and commits, and decides nothing. Refuses to know rules (engine),
 routes (routing) and protocols (channels).
 
-One step is: entries → engine → one transaction (transitions, outbox, positions) → snapshot. A
+One step is: entries → engine → one transaction (changes, outbox, positions) → snapshot. A
 crash or a refused commit anywhere in it re-runs from the snapshot; what comes out again up to the
 committed positions is discarded, for it is in the ledger already.
 """
@@ -34,7 +34,7 @@ from alerts.rule_store import stored_rules
 from alerts.rules import RuleError, RuleSet, default_rules_text, load_rules
 from alerts.snapshot import LaneSnapshot, load_snapshot, save_snapshot
 from alerts.status import AlarmLags, write_status
-from alerts.transitions import Transition
+from alerts.transitions import Change, alarms_of
 from devices.failpoints import failpoint
 from devices.frames import Lane, Position
 from devices.registry import Registry, RegistrySnapshot
@@ -128,10 +128,10 @@ class AlertService:
         with self._lock:
             self._is_whole = False
             lane = self._read_next()
-            transitions = lane.run(self._switch) if lane else []
-            if transitions:
+            changes = lane.run(self._switch) if lane else []
+            if changes:
                 failpoint("engine.ran")
-            self._commit(transitions)
+            self._commit(changes)
             self._is_whole = True
             self._apply_inbox()
             self._snapshot_if_due()
@@ -192,31 +192,31 @@ class AlertService:
         self._known = self._registry.snapshot()
         return Switch(self._rules_now(), self._known)
 
-    def _commit(self, transitions: list[Transition]) -> None:
+    def _commit(self, changes: list[Change]) -> None:
         now = self._now()
-        transitions = transitions + self._reconcile(now) + self._unfed(now)
-        if not transitions and now - self._committed_at < COMMIT_POSITION_MS:
+        changes = changes + self._reconcile(now) + self._unfed(now)
+        if not changes and now - self._committed_at < COMMIT_POSITION_MS:
             return
-        drafts = self._drafts(transitions) if transitions else []
+        drafts = self._drafts(changes) if changes else []
         is_due = now - self._peaks_at >= PEAKS_MS
-        peaks = self._peaks(None if is_due else {t.alarm for t in transitions})
+        peaks = self._peaks(None if is_due else alarms_of(changes))
         self._peaks_at = now if is_due else self._peaks_at
-        self._write(transitions, drafts, now, peaks)
-        if transitions:
+        self._write(changes, drafts, now, peaks)
+        if changes:
             failpoint("alarms.committed")
             self._has_queued |= bool(drafts)
-        if transitions or peaks:
+        if changes or peaks:
             self._wake()
 
     def _write(
         self,
-        transitions: list[Transition],
+        changes: list[Change],
         drafts: list[DeliveryDraft],
         now: int,
         peaks: Mapping[str, float],
     ) -> None:
-        self._ledger.commit(transitions, drafts, self._positions(), now, peaks)
-        self._lags.note(transitions, self._now())
+        self._ledger.commit(changes, drafts, self._positions(), now, peaks)
+        self._lags.note(changes, self._now())
         self._committed_at = now
         if self._troubles.pop("database", None):
             log.warning("alerts.database.accepted")
@@ -226,13 +226,13 @@ class AlertService:
         lanes = [follower.engine.take_peaks(alarms) for follower in self._lanes.values()]
         return {alarm: peak for peaks in lanes for alarm, peak in peaks.items()}
 
-    def _drafts(self, transitions: list[Transition]) -> list[DeliveryDraft]:
+    def _drafts(self, changes: list[Change]) -> list[DeliveryDraft]:
         routes = with_fallback(self._lanes[Lane.URGENT].engine.rules.routes)
         return drafts_for(
-            transitions, routes, self._known.devices, people(self._database), self._channels
+            changes, routes, self._known.devices, people(self._database), self._channels
         )
 
-    def _reconcile(self, now: int) -> list[Transition]:
+    def _reconcile(self, now: int) -> list[Change]:
         """Once a lane has come to where the ledger is: make the two agree."""
         waiting = [f for f in self._lanes.values() if f.is_to_be_reconciled]
         if not waiting:
@@ -240,10 +240,10 @@ class AlertService:
         alarms = [alarm for alarm in self._book.open_alarms() if not is_own(alarm)]
         return [t for follower in waiting for t in follower.reconcile(alarms, self._known, now)]
 
-    def _unfed(self, now: int) -> list[Transition]:
+    def _unfed(self, now: int) -> list[Change]:
         """What our own clock says of the ticks."""
         version = next(iter(self._lanes.values())).engine.rules.version
-        return self._own_clock.transitions(self._known, version, now)
+        return [*self._own_clock.transitions(self._known, version, now)]
 
     def _positions(self) -> dict[str, Position]:
         found = {lane: follower.committable for lane, follower in self._lanes.items()}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.arrays import Arrays, expect_shapes
-from alerts.evaluator import TICK_ROW, Finding, Fresh, Heard, OpenAlarm, SeriesMemory, World
+from alerts.evaluator import TICK_ROW, Finding, Fresh, Heard, Late, OpenAlarm, Past, World
 from alerts.listening import Listening
 from alerts.rules import SilenceRule
 from alerts.scribe import Place, Scribe, Shown, When
@@ -34,9 +34,17 @@ class Silence:
         self._after_ms: Int64s = np.array([d.silence_after_s * 1000 for d in covered], np.int64)
         self._start()
 
-    def on_readings(self, _fresh: Fresh, _memory: SeriesMemory, /) -> Sequence[Finding]:
+    def on_readings(self, _fresh: Fresh, _past: Past, /) -> Sequence[Finding]:
         """What was measured means nothing to silence; see ``on_heard``."""
         return ()
+
+    def on_late(self, _late: Late, _past: Past, /) -> Sequence[Finding]:
+        """Nor does when: being heard goes by when it was received."""
+        return ()
+
+    def series(self) -> Int32s:
+        """None: there is nothing to run again."""
+        return np.zeros(0, np.int32)
 
     def on_heard(self, heard: Heard, listening: Listening, /) -> Sequence[Finding]:
         """Clear the devices that were heard again, each by the first row that says so."""
@@ -54,7 +62,7 @@ class Silence:
                 found.append(self._tell(slot, _HEARD, int(heard.received_at[row]), row))
         return found
 
-    def on_tick(self, at: int, _memory: SeriesMemory, listening: Listening, /) -> Sequence[Finding]:
+    def on_tick(self, at: int, _past: Past, listening: Listening, /) -> Sequence[Finding]:
         """Open for the devices that have been silent for too long."""
         due = listening.heard[self._device] + self._after_ms
         newly = np.flatnonzero((due <= listening.clock_ms) & ~self._is_silent)

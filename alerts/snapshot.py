@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ from devices.frames import Lane, Position
 
 log = structlog.get_logger()
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """To be raised when the meaning of an array changes; other names and shapes are found out."""
 
 
@@ -48,10 +50,14 @@ def save_snapshot(path: Path, lanes: Mapping[Lane, LaneSnapshot]) -> None:
     }
     arrays = {f"{lane}/{name}": a for lane, s in lanes.items() for name, a in s.arrays.items()}
     temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # on a full disk half a draft would hold what alarms need
+        temporary.unlink(missing_ok=True)
+        raise
     temporary.replace(path)
     _sync_directory(path.parent)
     failpoint("engine.snapshot_written")
@@ -73,6 +79,7 @@ def load_snapshot(path: Path) -> dict[Lane, LaneSnapshot] | None:
 _UNREADABLE: Final = (
     OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,  # no such file of numpy
     ValueError, KeyError, TypeError, AttributeError,  # or its text says something else
+    RuntimeError, MemoryError, OverflowError, struct.error, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 
 

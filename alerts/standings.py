@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from alerts.arrays import expect_shapes
 from alerts.ladder import NEVER, ROUNDING, LadderShape, Standing, next_due
+from alerts.place import DRILL, REAL, PlaceState, is_on
 from devices.readings import Float64s, Indices, Int64s
 
 _COLUMNS: Final = (
@@ -26,6 +27,7 @@ _COLUMNS: Final = (
     "doubt_since",
     "doubt_value",
     "changed_at",
+    "settled_at",
 )
 
 
@@ -33,8 +35,9 @@ class Standings:
     """Standings of ``len(thresholds)`` series and of their drills; all normal at first.
 
     ``thresholds`` is (series, stage), NaN where a stage does not exist. ``changed_at`` is the
-    event time of the last transition of a slot (-1 before the first), ``earliest`` no later than
-    the first ``due``, ``drills`` the series whose drill stands anywhere but at normal.
+    event time of the last transition of a slot and ``settled_at`` that of its last hold that was
+    fulfilled (-1 before the first), ``earliest`` no later than the first ``due``, ``drills`` the
+    series whose drill stands anywhere but at normal.
     """
 
     def __init__(self, thresholds: Float64s, shape: LadderShape) -> None:
@@ -51,6 +54,7 @@ class Standings:
         self.doubt_since: Int64s = np.zeros(slots, np.int64)
         self.doubt_value: Float64s = np.zeros(slots, np.float64)
         self.changed_at: Int64s = np.full(slots, -1, np.int64)
+        self.settled_at: Int64s = np.full(slots, -1, np.int64)
         self.due: Int64s = np.full(slots, NEVER, np.int64)
         self.earliest: int = NEVER
         self.drills: set[int] = set()
@@ -84,8 +88,23 @@ class Standings:
         self.earliest = min(self.earliest, due)
         self._set_band(slot, standing)
         if slot >= self.count:
-            is_on = standing.raw or standing.confirmed or standing.doubt_raw
-            (self.drills.add if is_on else self.drills.discard)(slot - self.count)
+            (self.drills.add if is_on(standing) else self.drills.discard)(slot - self.count)
+
+    def load_place(self, place: int) -> PlaceState:
+        """Both standings of a place, to be stepped and kept again."""
+        slots = (place, place + self.count)
+        return PlaceState(
+            [self.load(slot) for slot in slots],
+            [int(self.changed_at[slot]) for slot in slots],
+            [int(self.settled_at[slot]) for slot in slots],
+        )
+
+    def keep_place(self, place: int, state: PlaceState) -> None:
+        """Put both standings of a place back."""
+        for which, slot in ((REAL, place), (DRILL, place + self.count)):
+            self.changed_at[slot] = state.changed_at[which]
+            self.settled_at[slot] = state.settled_at[which]
+            self.keep(slot, state.standings[which])
 
     def due_by(self, at: int) -> list[int]:
         """Slots with a hold that is fulfilled at or before ``at``."""
@@ -99,10 +118,6 @@ class Standings:
         return np.flatnonzero(
             (self.raw != 0) | (self.confirmed != 0) | (self.doubt_raw != 0) | (self.changed_at >= 0)
         )
-
-    def normal(self) -> Standing:
-        """A standing at stage 0."""
-        return Standing(0, 0, [0] * self.rungs, 0, 0, 0, 0.0)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The touched slots, as named arrays."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from alerts.follower import LaneFollower
-from alerts.transitions import Transition
+from alerts.history import Insertion
+from alerts.transitions import Change, Transition
 from devices.frames import Lane
 from devices.histogram import LAGS_S, WAITS_S, Histogram
 
@@ -27,10 +28,10 @@ class AlarmLags:
         self.event = Histogram(LAGS_S)
         self.received = Histogram(WAITS_S)
 
-    def note(self, transitions: Iterable[Transition], now: int) -> None:
+    def note(self, changes: Iterable[Change], now: int) -> None:
         """These have been committed at ``now`` (int ms UTC)."""
-        for one in transitions:
-            if one.value is not None and not one.is_historic:
+        for one in changes:
+            if isinstance(one, Transition) and one.value is not None and not one.is_historic:
                 self.event.observe((now - one.measured_at) / 1000)
                 self.received.observe((now - one.received_at) / 1000)
 
@@ -57,13 +58,16 @@ def write_status(
 
 
 def _lane(follower: LaneFollower, now: int) -> dict[str, object]:
-    tick_at = follower.last_tick_at
+    tick_at, late = follower.last_tick_at, follower.engine.late
     return {
         "position": follower.position.n if follower.position else None,
         "revision": follower.engine.revision,
         "rule_version": follower.engine.rules.version,
         "open_alarms": len(follower.engine.open_alarms()),
-        "late_readings": follower.engine.late,
+        "late_readings": late.total() - late[Insertion.REPEATED],
+        "changed_readings": late[Insertion.CHANGED],
+        "repeated_readings": late[Insertion.REPEATED],
+        "beyond_horizon": late[Insertion.BEYOND],
         "is_catching_up": follower.is_catching_up,
         "last_tick_at": tick_at,
         "is_fed": tick_at is not None and now - tick_at <= TICKS_LATE_MS,

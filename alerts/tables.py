@@ -28,7 +28,7 @@ person = Table(
 alarm = Table(
     "alarm",
     metadata,
-    Column("id", Text, primary_key=True),  # id of the transition that opened it
+    Column("id", Text, primary_key=True),  # id of the transition that first opened it
     Column(
         "revision", BigInteger, nullable=False, index=True
     ),  # rises with every change of any alarm
@@ -47,6 +47,7 @@ alarm = Table(
     Column("opened_at", BigInteger, nullable=False),  # event time
     Column("changed_at", BigInteger, nullable=False),  # event time
     Column("cleared_at", BigInteger),  # event time
+    Column("withdrawn_at", BigInteger),  # our clock; a late reading said that it never was
     Column("acknowledged_at", BigInteger),
     Column("acknowledged_by", Integer, ForeignKey("person.id")),
     Column("acknowledge_comment", Text),
@@ -78,6 +79,8 @@ transition = Table(
     Column("is_verified", Boolean, nullable=False),
     Column("is_historic", Boolean, nullable=False),
     Column("is_exercise", Boolean, nullable=False),
+    Column("is_correction", Boolean, nullable=False, server_default="0"),  # by a late reading
+    Column("withdrawn_at", BigInteger),  # our clock; a late reading says otherwise
 )
 
 delivery = Table(
@@ -85,6 +88,7 @@ delivery = Table(
     metadata,
     Column("id", _Sequence, primary_key=True, autoincrement=True),
     Column("transition", Text, ForeignKey("transition.id"), nullable=False),
+    Column("is_withdrawal", Boolean, nullable=False, server_default="0"),  # it does not hold
     Column("alarm", Text, ForeignKey("alarm.id"), nullable=False, index=True),
     Column("person", Integer, ForeignKey("person.id")),
     Column("channel", Text, nullable=False),  # mail, webhook, log

@@ -33,12 +33,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a message is about: the transition, its place, its quantity (None for silence)."""
+    """What a message is about: the transition, its place, its quantity (None for silence).
+
+    ``now_stage`` is the present stage where the message says that the transition does not hold.
+    """
 
     transition: Transition
     device: Device | None
     quantity: str | None
     link: str
+    now_stage: str | None = None
 
 
 _STAGES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -96,7 +100,9 @@ class _Words:
 
     language: Language
     exercise_mark: str
+    correction_mark: str
     unverified_mark: str
+    withdrawn: str
     cleared: str
     fell: str
     reached: str
@@ -105,6 +111,8 @@ class _Words:
     stage: str
     time: str
     exercise: str
+    correction: str
+    withdrawal: str
     unverified: str
     closing: str
     to_do: str
@@ -114,7 +122,9 @@ class _Words:
 _JAPANESE = _Words(
     language="ja",
     exercise_mark="【訓練】",
+    correction_mark="【訂正】",
     unverified_mark="【未確認】",
+    withdrawn="{}は取り消します",
     cleared="{}（解除）",
     fell="{}まで下がりました",
     reached="{}に達しました",
@@ -123,6 +133,8 @@ _JAPANESE = _Words(
     stage="段階",
     time="時刻",
     exercise="これは訓練です。実際の状況ではありません。",
+    correction="遅れて届いた測定値により、先の状況を訂正します。",
+    withdrawal="遅れて届いた測定値により、先のお知らせを取り消します。現在の段階: {}",
     unverified="値が疑わしいため未確認です。現地またはほかの情報で確かめてください。",
     closing="センサーの測定値をお知らせしています。",
     to_do="対処",
@@ -131,7 +143,9 @@ _JAPANESE = _Words(
 _ENGLISH = _Words(
     language="en",
     exercise_mark="[EXERCISE] ",
+    correction_mark="[CORRECTION] ",
     unverified_mark="[UNVERIFIED] ",
+    withdrawn="{} withdrawn",
     cleared="{} (cleared)",
     fell="fell to {}",
     reached="{} reached",
@@ -140,6 +154,9 @@ _ENGLISH = _Words(
     stage="Stage",
     time="Time",
     exercise="This is an exercise. It does not describe the real situation.",
+    correction="A reading that arrived late corrects what was said before.",
+    withdrawal="A reading that arrived late shows that the earlier message does not hold."
+    " Stage now: {}",
     unverified="The value is doubtful and unverified: please check on site or elsewhere.",
     closing="This message says what a sensor measured.",
     to_do="To do",
@@ -152,9 +169,12 @@ def _letter(about: Subject, words: _Words) -> Message:
     kind = device.kind if device else None
     place = _place(about, language)
     before, stage = (stage_label(name, kind, language) for name in (t.from_stage, t.to_stage))
-    marks = (words.exercise_mark if t.is_exercise else "") + (
-        "" if t.is_verified else words.unverified_mark
-    )
+    is_withdrawal = about.now_stage is not None
+    marks = [
+        words.exercise_mark * t.is_exercise,
+        words.correction_mark * (t.is_correction or is_withdrawal),
+        words.unverified_mark * (not t.is_verified and not is_withdrawal),
+    ]
     measured = _measured(about, language)
     lines = [
         f"{words.place}: {place}",
@@ -162,11 +182,18 @@ def _letter(about: Subject, words: _Words) -> Message:
         f"{words.stage}: {before} → {stage}",
         f"{words.time}: {_time(t.measured_at)}",
         *([words.exercise] if t.is_exercise else []),
-        *([] if t.is_verified else [words.unverified]),
+        *_correction(about, kind, words),
+        *([] if t.is_verified or is_withdrawal else [words.unverified]),
         *_closing(about, words),
     ]
-    what = _what_happened(t, device, words).format(stage)
-    return Message(f"{marks}{place}: {what}", _body(lines, about.link))
+    what = (words.withdrawn if is_withdrawal else _what_happened(t, device, words)).format(stage)
+    return Message(f"{''.join(marks)}{place}: {what}", _body(lines, about.link))
+
+
+def _correction(about: Subject, kind: str | None, words: _Words) -> list[str]:
+    if about.now_stage is not None:
+        return [words.withdrawal.format(stage_label(about.now_stage, kind, words.language))]
+    return [words.correction] if about.transition.is_correction else []
 
 
 def _closing(about: Subject, words: _Words) -> list[str]:

@@ -91,6 +91,7 @@ def _document(letter: Letter) -> dict[str, object]:
             "latitude": device.latitude,
             "longitude": device.longitude,
         },
+        "withdrawn": None if about.now_stage is None else {"now_stage": about.now_stage},
         "quantity": about.quantity,
         "subject": letter.message.subject,
         "text": letter.message.body,

@@ -12,6 +12,10 @@ line an event, ``TIME  EVENT``, where TIME is H:MM:SS (with .mmm if need be) and
     G1 taken out of service
     open: nothing
     open: RULE G1 STAGE [since TIME] [unverified] [drill] [historic], …
+    were: RULE G1 TIME-TIME [up to PEAK], …      all alarms that ever stood, by their times
+    told: G1 STAGE [withdrawn] [correction], …   what people were told since the last such line
+    late: 2 inserted, 1 beyond, …                what became of late readings until now
+    call it NAME | still open: NAME              an alarm keeps its identity
 
 The broker is up from 0:00:00 and ticks come each second, before what happens in that second.
 ``open:`` lists everything that is open after all events of that moment.
@@ -25,12 +29,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alerts.engine import Engine
-from alerts.rules import load_rules
-from alerts.transitions import Transition
+from alerts.history import Insertion
+from alerts.ledger import DeliveryDraft
+from alerts.routing import drafts_for
+from alerts.rules import Route, load_rules
+from alerts.transitions import Change, transitions_of
 from devices.frames import BrokerFrame, Lane, ReadingsFrame, StatusFrame, TickFrame
 from devices.readings import Quality
 from devices.registry import Device
+from tests.alerts.book import Book
 from tests.alerts.world import device, frame, registry, series
+
+TELL_ALL = (Route(name="all", min_level=1, channels=("log",), send_clears=False),)
 
 _TIME = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{3}))?")
 
@@ -45,8 +55,15 @@ class Scenario:
     events: list[tuple[int, int, str]] = field(default_factory=list)  # at, line number, event
     away_until: int = -1
     revision: int = 1
-    open: dict[str, Transition] = field(default_factory=dict)
-    told: list[Transition] = field(default_factory=list)
+    book: Book = field(default_factory=Book)
+    changes: list[Change] = field(default_factory=list)
+    told: list[DeliveryDraft] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def by_id(self) -> dict[int, Device]:
+        """The devices by registry id."""
+        return {d.id: d for d in self.devices.values()}
 
     @property
     def quantity_of(self) -> dict[str, str]:
@@ -76,6 +93,26 @@ def play(path: Path) -> Scenario:
         if event.startswith("open:"):
             found = sorted(_found(scenario, event))
             assert found == sorted(_expected(event)), f"{path.name}:{number}: {event}"
+        if event.startswith("were:"):
+            were = list(_were(scenario))
+            assert were == list(_expected(event)), f"{path.name}:{number}: {event}, not {were}"
+        if event.startswith("told:"):
+            told = list(_told(scenario))
+            assert told == list(_expected(event)), f"{path.name}:{number}: {event}, not {told}"
+            scenario.told.clear()
+        if event.startswith("call it"):
+            (name,) = scenario.book.open()
+            scenario.names[event.split()[2]] = name
+        if event.startswith("still open:"):
+            assert set(scenario.book.open()) == {scenario.names[n] for n in event.split()[2:]}, (
+                f"{path.name}:{number}: {event}"
+            )
+        if event.startswith("late:"):
+            counts = {kind: engine.late[kind] for kind in Insertion if engine.late[kind]}
+            found = [f"{count} {kind}" for kind, count in counts.items()] or ["nothing"]
+            assert sorted(found) == sorted(event[5:].strip().split(", ")), (
+                f"{path.name}:{number}: {event}, not {found}"
+            )
     return scenario
 
 
@@ -104,9 +141,9 @@ def _device(number: int, name: str, kind: str, words: list[str]) -> Device:
     return device(number, kind, name=name, thresholds=thresholds, silence_after_s=silent)
 
 
-def _happen(scenario: Scenario, engine: Engine, at: int, event: str) -> list[Transition]:
+def _happen(scenario: Scenario, engine: Engine, at: int, event: str) -> list[Change]:
     words = event.split()
-    if event.startswith("open:"):
+    if event.startswith(("open:", "were:", "told:", "late:", "call it", "still open:")):
         return []
     if words[0] == "broker":
         return engine.run([BrokerFrame(at, "a", is_up=words[1] == "back")])
@@ -135,22 +172,15 @@ def _reading(scenario: Scenario, who: Device, at: int, words: list[str]) -> Read
     return frame([(own, measured_at, at, float(words[0]), int(quality))])
 
 
-def _take(scenario: Scenario, engine: Engine, told: list[Transition]) -> None:
-    for one in told:
-        before = scenario.open.get(one.alarm)
-        assert (before is None) == one.is_opening, f"an alarm opens once: {one}"
-        if before is not None:
-            assert one.measured_at > before.measured_at, f"event time rises: {one}"
-            assert (before.to_stage, before.to_level) == (one.from_stage, one.from_level)
-        scenario.open[one.alarm] = one
-        if one.is_clearing:
-            del scenario.open[one.alarm]
-    scenario.told += told
-    assert set(engine.open_alarms()) == set(scenario.open)
+def _take(scenario: Scenario, engine: Engine, changes: list[Change]) -> None:
+    scenario.book.note(changes, engine.take_peaks())
+    scenario.book.agrees_with(engine)
+    scenario.told += drafts_for(changes, TELL_ALL, scenario.by_id, (), ())
+    scenario.changes += changes
 
 
 def _expected(event: str) -> Iterator[str]:
-    listed = event.removeprefix("open:").strip()
+    listed = event.partition(":")[2].strip()
     if listed != "nothing":
         yield from (" ".join(item.split()) for item in listed.split(","))
 
@@ -158,12 +188,34 @@ def _expected(event: str) -> Iterator[str]:
 def _found(scenario: Scenario, event: str) -> Iterator[str]:
     """What is open, in the words of the scenario; times only where the line gives times."""
     names = {d.id: d.name for d in scenario.devices.values()}
-    for one in scenario.open.values():
+    for one in scenario.book.open().values():
         words = [one.rule, names[one.device], one.to_stage]
         if "since" in event:
             words += ["since", _shown(one.measured_at)]
         words += ["unverified"] * (not one.is_verified)
         words += ["drill"] * one.is_exercise + ["historic"] * one.is_historic
+        yield " ".join(words)
+
+
+def _were(scenario: Scenario) -> Iterator[str]:
+    names = {d.id: d.name for d in scenario.devices.values()}
+    chains = scenario.book.alarms()
+    for alarm, chain in sorted(chains.items(), key=lambda item: item[1][0].measured_at):
+        first, last = chain[0], chain[-1]
+        until = _shown(last.measured_at) if last.is_clearing else ""
+        peak = scenario.book.peaks.get(alarm)
+        words = [first.rule, names[first.device], f"{_shown(first.measured_at)}-{until}"]
+        yield " ".join([*words, *([] if peak is None else [f"up to {peak:.2f}"])])
+
+
+def _told(scenario: Scenario) -> Iterator[str]:
+    names = {d.id: d.name for d in scenario.devices.values()}
+    known = {t.id: t for t in transitions_of(scenario.changes)}
+    for draft in scenario.told:
+        one = known[draft.transition]
+        words = [names[one.device], one.to_stage]
+        words += ["withdrawn"] * draft.is_withdrawal
+        words += ["correction"] * (one.is_correction and not draft.is_withdrawal)
         yield " ".join(words)
 
 

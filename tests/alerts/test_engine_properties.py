@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from alerts.engine import Engine
 from alerts.ladder import LadderShape, Standing, settle, step_plausible
 from alerts.rules import load_rules
-from alerts.transitions import Transition
+from alerts.transitions import Change, transitions_of
 from devices.frames import BrokerFrame, Frame, Lane, ReadingsFrame, TickFrame
 from devices.readings import Quality
+from tests.alerts.book import Book
 from tests.alerts.world import device, frame, registry, series
 
 RULES = load_rules("""
@@ -86,7 +87,7 @@ def _engine() -> Engine:
     return Engine(Lane.URGENT, RULES, REGISTRY)
 
 
-def _told(frames: Sequence[Frame]) -> list[Transition]:
+def _told(frames: Sequence[Frame]) -> list[Change]:
     return _engine().run(frames)
 
 
@@ -105,6 +106,22 @@ def one_by_one(frames: Sequence[Frame]) -> list[Frame]:
     return cut
 
 
+def one_value_a_time(frames: Sequence[Frame]) -> list[Frame]:
+    """The same without readings that give a series another value at a time it had before."""
+    met: set[tuple[int, int]] = set()
+    kept: list[Frame] = []
+    for one in frames:
+        if isinstance(one, ReadingsFrame):
+            r = one.readings
+            keys = list(zip(r.series.tolist(), r.measured_at.tolist(), strict=True))
+            rows = [i for i, key in enumerate(keys) if key not in met and key not in keys[:i]]
+            met.update(keys)
+            kept.append(ReadingsFrame(r.take(np.array(rows, np.intp)), one.receipts))
+        else:
+            kept.append(one)
+    return kept
+
+
 @given(nights())
 def test_how_the_journal_is_cut_into_frames_and_calls_makes_no_difference(
     frames: list[Frame],
@@ -120,6 +137,7 @@ def test_how_the_journal_is_cut_into_frames_and_calls_makes_no_difference(
 @given(nights(), st.randoms(use_true_random=False))
 def test_a_repeated_reading_changes_nothing(frames: list[Frame], random: Any) -> None:
     """Any frame of readings that comes again at once, or after the next one, changes nothing."""
+    frames = one_value_a_time(frames)
     repeated: list[Frame] = []
     for one in frames:
         repeated.append(one)
@@ -141,21 +159,11 @@ def test_a_restart_from_a_snapshot_makes_no_difference(frames: list[Frame], at: 
 
 @given(nights())
 def test_each_alarm_opens_once_rises_in_time_and_ends_once(frames: list[Frame]) -> None:
-    """Ids are unique, an alarm's transitions join, and the engine knows what is open."""
-    engine = _engine()
-    told = engine.run(frames)
-    assert len({t.id for t in told}) == len(told)
-    last: dict[str, Transition] = {}
-    for one in told:
-        assert one.is_opening == (one.alarm not in last)
-        if not one.is_opening:
-            before = last[one.alarm]
-            assert before.to_stage == one.from_stage
-            assert not before.is_clearing
-            assert before.measured_at < one.measured_at
-        assert (one.from_level, one.is_verified) != (one.to_level, False) or not one.is_opening
-        last[one.alarm] = one
-    assert set(engine.open_alarms()) == {a for a, t in last.items() if not t.is_clearing}
+    """Whatever late readings change: chains join, and the engine knows what is open."""
+    engine, book = _engine(), Book()
+    for one in frames:
+        book.note(engine.run([one]))
+        book.agrees_with(engine)
 
 
 @given(nights())
@@ -164,7 +172,8 @@ def test_suspect_readings_alone_never_give_a_verified_alarm(frames: list[Frame])
     for one in frames:
         if isinstance(one, ReadingsFrame):
             one.readings.quality[:] |= np.uint8(Quality.SPIKE)
-    assert not [t for t in _told(frames) if t.is_verified and t.rule_kind != "silence"]
+    told = transitions_of(_told(frames))
+    assert not [t for t in told if t.is_verified and t.rule_kind != "silence"]
 
 
 @given(nights())
@@ -173,7 +182,8 @@ def test_drill_readings_alone_never_give_a_real_alarm(frames: list[Frame]) -> No
     for one in frames:
         if isinstance(one, ReadingsFrame):
             one.readings.quality[:] |= np.uint8(Quality.EXERCISE)
-    assert all(t.is_exercise for t in _told(frames) if t.rule_kind != "silence")
+    told = transitions_of(_told(frames))
+    assert all(t.is_exercise for t in told if t.rule_kind != "silence")
 
 
 @given(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine as Database
@@ -14,6 +12,7 @@ from alerts.ledger import AlarmBook, Ledger
 from alerts.rules import load_rules
 from devices.frames import Frame, Lane
 from devices.readings import Quality
+from tests.alerts.book import Book
 from tests.alerts.test_engine_properties import REGISTRY, RULES, nights, one_by_one, through_a_file
 from tests.alerts.test_ledger import commit, step
 from tests.alerts.world import device, frame, registry, series
@@ -108,13 +107,16 @@ def test_peaks_are_the_same_however_the_night_is_cut_or_restarted(
     whole = _peaks_after(Engine(Lane.URGENT, RULES, REGISTRY), frames)
     singly = Engine(Lane.URGENT, RULES, REGISTRY)
     assert _peaks_after(singly, *([one] for one in one_by_one(frames))) == whole
-    first, second = (Engine(Lane.URGENT, RULES, REGISTRY) for _ in range(2))
-    first.run(frames[:at])
-    before = first.take_peaks()  # of alarms that ended before the snapshot, at least
+    first, book = Engine(Lane.URGENT, RULES, REGISTRY), Book()
+    changes = first.run(frames[:at])
+    peaks = first.take_peaks()  # of alarms that ended before the snapshot, at least
+    second = Engine(Lane.URGENT, RULES, REGISTRY)
     second.restore(through_a_file(first.state()))
     if not is_told_before:
-        before = {a: p for a, p in before.items() if a not in first.open_alarms()}
-    assert _highest(before, _peaks_after(second, frames[at:])) == whole
+        peaks = {a: p for a, p in peaks.items() if a not in first.open_alarms()}
+    book.note(changes, peaks)
+    book.note(second.run(frames[at:]), second.take_peaks())
+    assert book.peaks_standing() == whole
 
 
 def test_the_ledger_raises_a_peak_once_and_gives_the_alarm_a_new_revision(
@@ -155,12 +157,7 @@ def test_what_was_doubted_is_no_peak_in_the_ledger(database: Database) -> None:
 
 
 def _peaks_after(engine: Engine, *parts: list[Frame]) -> dict[str, float]:
-    peaks: dict[str, float] = {}
+    book = Book()
     for part in parts:
-        engine.run(part)
-        peaks = _highest(peaks, engine.take_peaks())
-    return peaks
-
-
-def _highest(some: dict[str, float], others: dict[str, Any]) -> dict[str, float]:
-    return some | {a: max(p, some.get(a, p)) for a, p in others.items()}
+        book.note(engine.run(part), engine.take_peaks())
+    return book.peaks_standing()

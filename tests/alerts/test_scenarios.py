@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.transitions import Transition
 from tests.alerts.scenario import play
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
@@ -15,7 +16,7 @@ SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
 def test_what_is_open_when_is_as_the_scenario_says(path: Path) -> None:
     """A rule, values over time, and what is open at each moment."""
     scenario = play(path)
-    ids = [one.id for one in scenario.told]
+    ids = [one.id for one in scenario.changes if isinstance(one, Transition)]
     assert len(ids) == len(set(ids)), "no two transitions have the same id"
 
 

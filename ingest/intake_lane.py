@@ -47,7 +47,7 @@ class Work:
     """What waits to be taken in together."""
 
     snapshot: RegistrySnapshot | None = None
-    forgotten: list[str] = field(default_factory=list)
+    forgotten: list[tuple[str, int]] = field(default_factory=list)
     events: list[Frame] = field(default_factory=list)
     gathered: list[Gathered] = field(default_factory=list)
     resubmitted: list[Arrival] = field(default_factory=list)
@@ -55,9 +55,16 @@ class Work:
     done: list[asyncio.Future[None]] = field(default_factory=list)
     tick: TickFrame | None = None
 
-    def arrivals(self) -> Iterator[Arrival]:
-        """All messages, the resubmitted ones last."""
-        yield from map(_as_arrival, self.gathered)
+    def forget(self, connection: str) -> None:
+        """The session of this connection is lost, after all that has gathered so far."""
+        self.forgotten.append((connection, len(self.gathered)))
+
+    def inputs(self) -> Iterator[Arrival | str]:
+        """All messages, the resubmitted ones last; a connection's name where its session ended."""
+        for index, gathered in enumerate(self.gathered):
+            yield from (name for name, before in self.forgotten if before == index)
+            yield _as_arrival(gathered)
+        yield from (name for name, before in self.forgotten if before == len(self.gathered))
         yield from self.resubmitted
 
 
@@ -152,7 +159,11 @@ class LaneRunner:
 
     def forget(self, connection: str) -> None:
         """The broker has lost this connection's session."""
-        self._work.forgotten.append(connection)
+        for consumer in self.consumers:
+            if consumer.name == connection:  # what is repeated of the old session comes before
+                self._work.gathered += consumer.take()
+        self._work.forget(connection)
+        self._wake.set()
 
     def resubmit(self, arrivals: Sequence[Arrival]) -> asyncio.Future[None]:
         """Take these messages in; the future ends when they are durable."""
@@ -206,7 +217,7 @@ class LaneRunner:
 
     def _collect(self) -> Work:
         work, self._work = self._work, Work()
-        work.gathered = [gathered for c in self.consumers for gathered in c.take()]
+        work.gathered += [gathered for c in self.consumers for gathered in c.take()]
         self._in_hand = work.gathered
         return work
 
@@ -317,14 +328,15 @@ def _frames(
     if work.snapshot is not None:
         frames += state.switch(work.snapshot, at)
     state.resubmitted -= work.noted
-    for connection in work.forgotten:
-        state.receipts.forget(connection)
     for event in work.events:
         if isinstance(event, BrokerFrame):
             state.budgets.heed_link(event)
     frames += work.events
-    for arrival in work.arrivals():
-        for piece in slices(arrival):
+    for given in work.inputs():
+        if isinstance(given, str):
+            state.receipts.forget(given)
+            continue
+        for piece in slices(given):
             give_way()
             frames += state.take_in(piece, tally)
     if work.tick is not None:

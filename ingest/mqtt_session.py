@@ -2,12 +2,14 @@
 
 Refuses to know what messages mean, when they are durable, and what to do after the connection's
 end (``ingest.mqtt``). Half-open connections end: PINGREQ twice in a keep-alive, and a broker that
-has said nothing for a whole one is taken for dead.
+has said nothing for a whole one is taken for dead; while reading is paused, one whose host has not
+acknowledged the pings for so long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
@@ -136,6 +138,7 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
         self._transport = cast(asyncio.Transport, transport)
+        self._end_if_unanswered(transport.get_extra_info("socket"))
         greeting = self._greeting
         self.write(
             mqtt_frames.connect(
@@ -190,6 +193,13 @@ class Session(asyncio.Protocol):
                 future.exception()  # whoever awaits it still gets it; nobody has to
 
     # -- inside
+
+    def _end_if_unanswered(self, connected: socket.socket | None) -> None:
+        """While reading is paused no answer is read: then the kernel finds out that the peer is
+        gone, by what it has not acknowledged of our pings, and the next ping fails."""
+        if connected is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            timeout_ms = round(self._keep_alive_s * 1000)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
 
     def _heed(self, control: Control) -> None:
         match control:

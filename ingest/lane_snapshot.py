@@ -77,10 +77,14 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
 def save(directory: Path, encoded: bytes) -> None:
     """Replace the snapshot; durable when this returns."""
     draft = directory / f"{FILE_NAME}.tmp"
-    with draft.open("wb") as file:
-        file.write(encoded)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with draft.open("wb") as file:
+            file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # on a full disk half a draft would hold what urgent readings need
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(directory / FILE_NAME)
     sync_directory(directory)
 

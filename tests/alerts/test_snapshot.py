@@ -51,6 +51,18 @@ def _rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     return path
 
 
+def test_on_a_full_disk_no_half_of_a_snapshot_is_left(tmp_path: Path) -> None:
+    """What little room there is belongs to the alarms; the old snapshot stays."""
+    path = _saved(tmp_path, {"a": np.arange(3)})
+    before = path.read_bytes()
+    draft = path.with_suffix(".new")
+    draft.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        _saved(tmp_path, {"a": np.arange(100_000)})
+    assert not draft.is_symlink()
+    assert path.read_bytes() == before
+
+
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     found = load_snapshot(_saved(tmp_path, _state()))
     assert found is not None

@@ -289,3 +289,14 @@ class TestSnapshot:
         entries: list[Entry] = follower.read(None)
         assert entries[0].position.n <= 4
         assert journal.expire(NOW * 2) == 0
+
+
+def test_on_a_full_disk_no_half_of_a_snapshot_is_left(tmp_path: Path) -> None:
+    """What little room there is belongs to urgent readings; the old snapshot stays."""
+    save(tmp_path, b"before")
+    draft = tmp_path / f"{FILE_NAME}.tmp"
+    draft.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, b"after")
+    assert not draft.is_symlink()
+    assert (tmp_path / FILE_NAME).read_bytes() == b"before"

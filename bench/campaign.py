@@ -40,7 +40,7 @@ LONG = {"minutes": "ingest --rate 10000 --minutes 10 --no-references"}
 _QUICK = {
     "ingest": "--devices 500 --connections 10 --seconds 3 --warm-up 1 --rate 2000",
     "storm": "--devices 1000 --connections 10 --seconds 6 --calibrate 6 --rate 6000",
-    "ingest-growth": "--seconds 2 --warm-up 1 --rate 1000",
+    "ingest-growth": "--seconds 2 --warm-up 1 --rate 1000 --points 500x20,500x1",
 }
 
 

@@ -18,6 +18,15 @@ POINTS = ((1_000, 20), (5_000, 20), (20_000, 20), (50_000, 20), (20_000, 1), (20
 """(devices, rules)."""
 
 
+def parse_points(text: str) -> tuple[tuple[int, int], ...]:
+    """``500x20,1000x20`` as (devices, rules); "" is all of ``POINTS``. Raises ValueError."""
+    pairs = [part.split("x") for part in text.split(",") if part]
+    found = tuple((int(devices), int(rules)) for devices, rules in pairs) or POINTS
+    if not all(0 < devices <= 50_000 and 0 < rules <= 100 for devices, rules in found):
+        raise ValueError(text)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """The figures of one run."""

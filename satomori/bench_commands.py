@@ -7,6 +7,8 @@ be compared, ends with an exit code that says so.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
@@ -92,14 +94,19 @@ def ingest_growth(
     seconds: Annotated[float, typer.Option(min=1, help="Publishing, of each run.")] = 10.0,
     warm_up: WarmUp = 3.0,
     rate: Annotated[float, typer.Option(help="Messages a second; 0: as fast as possible.")] = 0.0,
+    points: Annotated[str, typer.Option(help="DEVICESxRULES,…; all of the list if empty.")] = "",
     json_output: Json = False,
 ) -> None:
     """How the cost of a message grows from 1,000 to 50,000 devices and from 1 to 100 rules."""
-    from bench.growth import run_growth
+    from bench.growth import parse_points, run_growth
     from bench.options import Options
 
     options = Options(connections=connections, seconds=seconds, warm_up_s=warm_up, rate=rate)
-    _print(lambda: run_growth(options, _servers()), is_json=json_output)
+    try:
+        wanted = parse_points(points)
+    except ValueError:
+        raise typer.BadParameter(f"--points {points!r}: 1000x20,20000x1 is expected") from None
+    _print(lambda: run_growth(options, _servers(), wanted), is_json=json_output)
 
 
 @app.command("storm")
@@ -162,6 +169,7 @@ def _influxd() -> Callable[[Path, str], Sequence[str]] | None:
 def _print(run: Callable[[], _Outcome], *, is_json: bool) -> None:
     from bench.options import BenchError
 
+    signal.signal(signal.SIGTERM, _end)  # what was started ends with us, and its folder goes
     try:
         outcome = run()
     except BenchError as error:
@@ -172,3 +180,7 @@ def _print(run: Callable[[], _Outcome], *, is_json: bool) -> None:
         typer.echo(f"bench: {failure}", err=True)
     if outcome.failures:
         raise typer.Exit(LOST)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)

@@ -19,6 +19,7 @@ import pytest
 
 from bench.campaign import read
 from bench.comparison import compare, expected_per_device
+from bench.growth import POINTS, parse_points
 from bench.ingest import prepared
 from bench.meter import robust_slope
 from bench.options import Options, Servers
@@ -132,6 +133,19 @@ def test_a_storm_misses_no_urgent_crossing_and_loses_nothing(tmp_path: Path) -> 
     assert result["backlog"], "the routine backlog over time"
     assert result["broker_rss_mb_peak"] > 0
     assert result["drain_s"] > 0
+
+
+def test_growth_gives_a_point_for_each_pair_of_devices_and_rules(tmp_path: Path) -> None:
+    """One short run each; with one rule only the urgent lane has any."""
+    result = _bench(
+        tmp_path / "runs", "ingest-growth", "--points", "60x1", "--connections", "4",
+        "--seconds", "1", "--rate", "300", "--warm-up", "1",
+    )  # fmt: skip
+    (point,) = result["points"]
+    assert (point["devices"], point["rules"]) == (60, 1)
+    assert point["messages"] > 0
+    assert point["msgs_per_s"] > 0
+    assert point["cpu_s_per_100k"] > 0
 
 
 def test_a_run_in_which_a_process_died_gives_no_figures_but_says_so(tmp_path: Path) -> None:
@@ -296,3 +310,11 @@ def test_the_tables_of_the_docs_come_from_a_campaigns_file(tmp_path: Path) -> No
     assert "| `ingest --tls` | failed: exit code 3 |" in table
     assert "| `storm` |" in table
     assert "| 1,000 | 20 |" in table
+
+
+def test_points_of_growth_are_read_or_refused() -> None:
+    assert parse_points("1000x20,20000x1") == ((1000, 20), (20_000, 1))
+    assert parse_points("") == POINTS
+    for wrong in ("1000", "1000x", "0x20", "50001x1", "10x101", "axb"):
+        with pytest.raises(ValueError):
+            parse_points(wrong)

@@ -6,6 +6,8 @@ STORE ?= duckdb
 VAR ?= ./var
 PORT ?= 8000
 DEMO_FLAGS ?=
+MINUTES ?= 10
+TARGET ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
 MINUTES ?= 60
@@ -52,6 +54,12 @@ bench: $(VENV)/.installed
 bench-all: $(VENV)/.installed
 	$(BIN)/python -m bench.campaign $(VAR)/bench.jsonl $(BENCH_FLAGS)
 	$(BIN)/python -m bench.campaign $(VAR)/bench.jsonl --table
+
+# Fuzz a target of tests/fuzz guided by coverage; without TARGET all of them, one after the other.
+fuzz: $(VENV)/.installed-dev
+	$(PIP) install -q --require-hashes -r requirements-fuzz.lock
+	for target in $(or $(TARGET),$$($(BIN)/python -m tests.fuzz.targets)); do \
+		$(BIN)/python -m tests.fuzz.run $$target --minutes $(MINUTES) || exit 1; done
 
 # Known vulnerabilities of what the locks pin; needs the network.
 audit: $(VENV)/.installed-dev

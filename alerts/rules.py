@@ -209,7 +209,7 @@ def load_rules(text: str) -> RuleSet:
     """
     try:
         tree = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, an endless number, nested too deeply
         raise RuleError((Problem("(text)", "", str(error)),)) from error
     try:
         file = _RuleFile.model_validate(tree)

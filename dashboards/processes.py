@@ -139,7 +139,7 @@ def _read(path: Path) -> Status | None:
         text = path.read_text(encoding="utf-8")
         written_at = int(path.stat().st_mtime * 1000)
         fields = json.loads(text)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):
         return None
@@ -165,7 +165,7 @@ def _says_up(said: object) -> bool:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # or no pid at all
         return False
     except PermissionError:
         return True

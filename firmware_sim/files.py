@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from devices.quantities import QUANTITIES
 from firmware_sim import encode
 from firmware_sim.encode import Publication
 
+_LONGEST_NUMBER = 60
+"""Digits before or after the point: written out, 1e99999999 would fill the memory."""
 _FACTORS: Mapping[str, Decimal] = {
     "ft": Decimal("0.3048"),  # exact by definition of 1959
     "cm": Decimal("0.01"),
@@ -85,7 +88,7 @@ class FileError(ValueError):
 
     def __init__(self, path: Path, line: int, column: str, value: str, reason: str) -> None:
         where = f"{path}, line {line}" if line else str(path)
-        what = f", column {column}: {value!r}" if column else ""
+        what = f", column {column:.80}: {value!r:.80}" if column else ""
         super().__init__(f"{where}{what}: {reason}")
         self.path = path
         self.line = line
@@ -239,6 +242,8 @@ def _decimal(path: Path, line: int, column: str, text: str) -> Decimal:
         raise FileError(path, line, column, text, "not a number") from None
     if not number.is_finite():
         raise FileError(path, line, column, text, "not a finite number")
+    if len(text) > _LONGEST_NUMBER or abs(int(number.as_tuple().exponent)) > _LONGEST_NUMBER:
+        raise FileError(path, line, column, text, "no such number is measured")
     return number
 
 
@@ -278,5 +283,5 @@ def _open(path: Path) -> Iterator[TextIO]:
             packed = gzip.GzipFile(fileobj=raw) if is_gzip else raw
             with io.TextIOWrapper(packed, encoding="utf-8-sig", newline="") as text:
                 yield text
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise FileError(path, 0, "", "", str(error)) from error

@@ -88,7 +88,7 @@ def read_scenario(path: Path) -> Scenario:
     """Read a scenario file (TOML, layout above); ScenarioError says where and what is wrong."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ScenarioError(f"{path}: {error}") from error
     try:
         return parse_scenario(document)
@@ -130,7 +130,10 @@ def _number(raw: Mapping[str, Any], key: str, default: float | None, path: str) 
     value = raw.get(key, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ScenarioError(f"{path}.{key}: a number is expected, not {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ScenarioError(f"{path}.{key}: a number with hundreds of digits") from None
 
 
 def _typed(raw: Mapping[str, Any], key: str, kind: type, default: Any, path: str) -> Any:

@@ -28,6 +28,7 @@ from ingest.stores.series_store import StoreOutage, StoreSlow
 
 _BUSY: Final = (408, 425, 429)  # the server says: later
 _TOO_LARGE: Final = 413
+_LARGEST_INTEGER: Final = 2**53
 _NOT_LET_IN: Final = (401, 403)
 _ABOUT_LINES: Final = re.compile(r"partial write|unable to parse|field type conflict")
 """What InfluxDB says of lines; any other 400 or 422 is about us, or comes from somebody else."""
@@ -76,13 +77,19 @@ class Table(msgspec.Struct):
     tags: dict[str, str] = {}
 
     def column(self, name: str) -> Float64s:
-        """One column, NaN where it is null."""
-        at = self.columns.index(name)
-        return np.array([row[at] for row in self.values], np.float64)
+        """One column, NaN where it is null. Raises StoreOutage where there is none."""
+        try:
+            at = self.columns.index(name)
+            return np.array([row[at] for row in self.values], np.float64)
+        except (ValueError, IndexError):
+            raise StoreOutage(f"an answer of InfluxDB lacks {name}", can_retry=True) from None
 
     def integers(self, name: str) -> NDArray[np.int64]:
-        """One column of integers below 2**53, 0 where it is null."""
-        return np.nan_to_num(self.column(name)).astype(np.int64)
+        """One column of integers below 2**53, 0 where it is null; StoreOutage for larger ones."""
+        numbers = np.nan_to_num(self.column(name))
+        if (np.abs(numbers) > _LARGEST_INTEGER).any():
+            raise StoreOutage(f"an answer of InfluxDB has an impossible {name}", can_retry=True)
+        return numbers.astype(np.int64)
 
 
 class _Result(msgspec.Struct):
@@ -234,7 +241,7 @@ class InfluxServer:
     def _answer(self, reply: httpx.Response) -> list[Table]:
         try:
             answer = msgspec.json.decode(reply.content, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as strange:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as strange:
             reason = f"{self.address.url} does not answer as InfluxDB does: {strange}"
             raise StoreOutage(reason, can_retry=True) from strange
         result = answer.results[0] if answer.results else _Result()

@@ -16,7 +16,7 @@ import numpy as np
 from devices.frames import SeriesDefinition
 from devices.readings import Readings, concatenate, no_readings
 from ingest.stores.influx_http import InfluxServer, Table
-from ingest.stores.series_store import Samples
+from ingest.stores.series_store import Samples, StoreOutage
 
 _EARLIEST_MS: Final = -9_223_372_036_853
 _LATEST_MS: Final = 9_223_372_036_853
@@ -48,6 +48,8 @@ class InfluxReader:
             )
         if not tables:
             return Samples(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+        if len(tables) > 1:
+            raise StoreOutage("an answer of InfluxDB holds several series for one", can_retry=True)
         (table,) = tables
         return Samples(
             table.integers("time"),
@@ -92,7 +94,7 @@ class InfluxReader:
                 f'SELECT FIRST("value") FROM {_name(quantity)}'
                 f" WHERE {_of_devices(group)}{_during(at, end_at)}",
             )
-            found += [int(table.integers("time")[0]) for table in tables]
+            found += [int(at) for table in tables for at in table.integers("time")[:1]]
         return min(found, default=None)
 
     def _read(self, chosen: Sequence[SeriesDefinition], selector: str, during: str) -> Readings:
@@ -109,7 +111,7 @@ class InfluxReader:
             batches += [
                 _readings(by_name[name], table)
                 for table in tables
-                if (name := table.tags["device"]) in by_name
+                if (name := table.tags.get("device", "")) in by_name
             ]
         return concatenate(batches) if batches else no_readings()
 

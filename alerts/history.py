@@ -28,6 +28,7 @@ from devices.readings import SUSPECT, Indices, Int32s, Int64s, Quality, Readings
 from devices.registry import RegistrySnapshot
 
 _DRILL: Final = int(Quality.EXERCISE)
+_NEVER: Final = -1
 _RING: Final = ("at", "value", "quality")
 
 
@@ -58,9 +59,9 @@ class History:
         self._horizon_ms = shape.horizon_ms
         self._start: Int64s = np.concatenate([[0], np.cumsum(shape.size)])[:-1].astype(np.int64)
         cells = int(shape.size.sum())
-        self._head = np.zeros(len(shape.series), np.int64)
-        self._count = np.zeros(len(shape.series), np.int64)
-        self._at = np.zeros(cells, np.int64)
+        self._end: Int64s = self._start + shape.size
+        self._next: Int64s = self._start.copy()  # the cell that is written next
+        self._at: Int64s = np.full(cells, _NEVER, np.int64)
         self._value = np.zeros(cells)
         self._quality = np.zeros(cells, np.uint8)
         self._place_of: Int32s = np.full(limit, -1, np.int32)
@@ -90,16 +91,14 @@ class History:
         at, value, quality = readings.measured_at, readings.value, readings.quality
         if len(rows) < len(place):
             place, at, value, quality = place[rows], at[rows], value[rows], quality[rows]
-        head = self._head[place]
-        cell = self._start[place] + head
+        cell = self._next[place]
         self._at[cell] = at
         self._value[cell] = value
         self._quality[cell] = quality
-        head += 1
-        size = self._size[place]
-        head[head == size] = 0
-        self._head[place] = head
-        self._count[place] = np.minimum(self._count[place] + 1, size)
+        cell += 1
+        is_over = np.flatnonzero(cell == self._end[place])
+        cell[is_over] = self._start[place[is_over]]
+        self._next[place] = cell
 
     def insert(self, series: int, at: int, value: float, quality: int, newest: int) -> Insertion:
         """Put a reading not newer than ``newest`` (both int ms UTC) where it belongs."""
@@ -112,9 +111,11 @@ class History:
         if k < len(cells) and known[k] == at:
             return self._change(int(cells[k]), value, quality)
         if len(cells) < self._size[place]:
-            self._head[place] = (self._head[place] + 1) % self._size[place]
-            self._count[place] += 1
-            cells = self._cells(place)
+            following = int(self._next[place])
+            cells = np.append(cells, following)
+            self._next[place] = (
+                self._start[place] if following + 1 == self._end[place] else (following + 1)
+            )
             self._move(cells[k + 1 :], cells[k:-1])
         elif k == 0:
             return Insertion.BEYOND
@@ -157,11 +158,8 @@ class History:
         return values
 
     def kept_from(self, series: int) -> int:
-        """Event time of the oldest that is kept, -1 while nothing has had to go."""
-        place = int(self._place_of[series])
-        if self._count[place] < self._size[place]:
-            return -1
-        return int(self._at[self._cells(place)[0]])
+        """Event time of the oldest that is kept, -1 while there is room for more."""
+        return int(self._at[self._next[self._place_of[series]]])
 
     def carry_over(self, previous: History) -> None:
         """Take what another history keeps of the series of this one."""
@@ -170,7 +168,7 @@ class History:
         mine, theirs = mine[theirs >= 0], theirs[theirs >= 0]
         same = self._size[mine] == previous._size[theirs]
         mine, theirs = mine[same], theirs[same]
-        self._head[mine], self._count[mine] = previous._head[theirs], previous._count[theirs]
+        self._next[mine] = self._start[mine] + previous._next[theirs] - previous._start[theirs]
         to, of = (
             _spans(self._start[mine], self._size[mine]),
             _spans(previous._start[theirs], previous._size[theirs]),
@@ -197,8 +195,7 @@ class History:
             "series": self._series,
             "size": self._size,
             "horizon_ms": self._horizon_ms,
-            "head": self._head,
-            "count": self._count,
+            "next": self._next,
             "limit": np.array(len(self._place_of)),
         }
 
@@ -206,26 +203,27 @@ class History:
     def restored(cls, arrays: Mapping[str, NDArray[Any]]) -> History:
         """A history as ``state`` said; raises OtherLayout where the arrays do not fit."""
         places = arrays["series"].shape
-        expect_shapes(arrays, size=places, horizon_ms=places, head=places, count=places)
+        expect_shapes(arrays, size=places, horizon_ms=places, next=places)
         cells = (int(arrays["size"].sum()),)
         expect_shapes(arrays, at=cells, value=cells, quality=cells)
-        series, size, head, count = (arrays[n] for n in ("series", "size", "head", "count"))
+        series, size = arrays["series"], arrays["size"]
         limit = int(arrays["limit"])
         if (series < 0).any() or (series >= limit).any() or len(np.unique(series)) < len(series):
             raise OtherLayout("history/series are no ids of series")
-        if (size < 1).any() or (head < 0).any() or (head >= size).any() or (count > size).any():
-            raise OtherLayout("history/head or count is outside of its ring")
+        if (size < 1).any():
+            raise OtherLayout("history/size of a ring is below 1")
         history = cls(_Shape(series, size, arrays["horizon_ms"]), limit)
-        for name in ("head", "count", *_RING):
+        if (arrays["next"] < history._start).any() or (arrays["next"] >= history._end).any():
+            raise OtherLayout("history/next is outside of its ring")
+        for name in ("next", *_RING):
             setattr(history, f"_{name}", arrays[name].copy())
         return history
 
     def _cells(self, place: int) -> Indices:
         """Where the readings of a place stand, the oldest first."""
-        size, count = int(self._size[place]), int(self._count[place])
-        first = int(self._head[place]) - count
-        cells: Indices = self._start[place] + (first + np.arange(count)) % size
-        return cells
+        start, following = int(self._start[place]), int(self._next[place])
+        cells: Indices = np.r_[following : int(self._end[place]), start:following]
+        return cells if self._at[following] > _NEVER else cells[self._at[cells] > _NEVER]
 
     def _change(self, cell: int, value: float, quality: int) -> Insertion:
         is_same_world = not (int(self._quality[cell]) ^ quality) & _DRILL

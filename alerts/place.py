@@ -9,7 +9,7 @@ Refuses to know arrays, ids and who is told.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from alerts.ladder import LadderShape, Standing, settle, step_plausible, step_suspect
@@ -42,7 +42,12 @@ class PlaceState:
 
     def copy(self) -> PlaceState:
         """A state of its own that is stepped apart from this one."""
-        standings = [replace(s, since=list(s.since)) for s in self.standings]
+        standings = [
+            Standing(
+                s.raw, s.confirmed, s.since[:], s.doubt_raw, s.doubt, s.doubt_since, s.doubt_value
+            )
+            for s in self.standings
+        ]
         return PlaceState(standings, list(self.changed_at), list(self.settled_at))
 
     @property

@@ -122,7 +122,8 @@ class Stages:
         is_historic = received_at - step.at > self._age_limit_ms
         when = When(step.at, received_at, is_historic, is_exercise=step.is_drill)
         value = None if np.isnan(step.value) else step.value
-        taken = {one.transition.alarm for one in self._trail.way(place).told}
+        told = () if step.before[0] else self._trail.way(place).told
+        taken = {one.transition.alarm for one in told}
         transition = self._scribe.write(
             self._place(place), Shown(*step.before), Shown(*step.after), value, when, None, taken
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alerts.arrays import expect_shapes
 from alerts.ladder import NEVER, ROUNDING, LadderShape, Standing, next_due
-from alerts.place import DRILL, REAL, PlaceState, is_on
+from alerts.place import DRILL, REAL, PlaceState, is_on, normal
 from devices.readings import Float64s, Indices, Int64s
 
 _COLUMNS: Final = (
@@ -93,8 +93,9 @@ class Standings:
     def load_place(self, place: int) -> PlaceState:
         """Both standings of a place, to be stepped and kept again."""
         slots = (place, place + self.count)
+        drill = self.load(slots[DRILL]) if place in self.drills else normal(self.rungs)
         return PlaceState(
-            [self.load(slot) for slot in slots],
+            [self.load(place), drill],
             [int(self.changed_at[slot]) for slot in slots],
             [int(self.settled_at[slot]) for slot in slots],
         )
@@ -104,7 +105,8 @@ class Standings:
         for which, slot in ((REAL, place), (DRILL, place + self.count)):
             self.changed_at[slot] = state.changed_at[which]
             self.settled_at[slot] = state.settled_at[which]
-            self.keep(slot, state.standings[which])
+            if which == REAL or place in self.drills or is_on(state.standings[DRILL]):
+                self.keep(slot, state.standings[which])
 
     def due_by(self, at: int) -> list[int]:
         """Slots with a hold that is fulfilled at or before ``at``."""

@@ -4,7 +4,7 @@ A backlog comes in one piece, so several messages of a device have the same rece
 it, each would replace the one before::
 
     received_at    100  100  100       103
-    given          100  101  102       103
+    given          100  101  102       103        as measured_at and as received_at
 
 Pure. Refuses to know clocks. Nothing is remembered across a restart, which takes longer than what
 one device's share of a backlog is spread over.

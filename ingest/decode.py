@@ -106,10 +106,11 @@ class Decoder:
         publisher = codes[message].astype(np.int32)
         device = publisher.copy()
         self._find_carried(batch.device, message, device, rejected)
-        placed = place_in_time(batch.measured_at, received_at[message])
+        came = received_at[message]
+        placed = place_in_time(batch.measured_at, came)
         ours = np.flatnonzero(placed.is_ours)
-        if len(ours):
-            placed.measured_at[ours] = self._arrivals.give(device, ours, received_at[message])
+        if len(ours):  # received then, too: nothing is measured after it was received
+            came[ours] = placed.measured_at[ours] = self._arrivals.give(device, ours, came)
         remarks += _clock_remarks(batch, placed, device)
         samples = np.flatnonzero(device >= 0)
         owner = device[batch.sample]
@@ -126,7 +127,7 @@ class Decoder:
             sender=publisher[of],
             quantity=batch.quantity[values],
             measured_at=placed.measured_at[of],
-            received_at=received_at[message][of],
+            received_at=came[of],
             value=batch.value[values],
             quality=np.where(placed.is_ours, _CLOCK, _GOOD)[of],
             statuses=statuses,

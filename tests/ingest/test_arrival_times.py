@@ -69,5 +69,5 @@ def test_a_backlog_of_messages_without_a_time_is_kept_whole(tmp_path: Path) -> N
     frames = state.take_in(arrival, Tally())
     (readings,) = [frame.readings for frame in frames if isinstance(frame, ReadingsFrame)]
     assert readings.measured_at.tolist() == [NOW, NOW + 1, NOW - 500, NOW + 2]
-    assert readings.received_at.tolist() == [NOW] * 4
+    assert readings.received_at.tolist() == [NOW, NOW + 1, NOW, NOW + 2]
     database.dispose()

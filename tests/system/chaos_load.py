@@ -21,7 +21,8 @@ from tests.system.chaos_line import Line, Message, Reading
 THRESHOLD: Final = 2.0
 WINDOW: Final = 60
 GATEWAY: Final = "gw-1"
-LATE_MS: Final = 600_000
+LATE_MS: Final = 8_000
+"""Far fewer readings than alerts keep of a series to run it again."""
 
 RULES: Final = f"""
 [[rules]]
@@ -38,9 +39,16 @@ quantity = "paddy.depth"
 where = {{ device_kinds = ["paddy-node"] }}
 stages = [{{ name = "danger", level = 4, value = {THRESHOLD / 10} }}]
 
+[[rules]]
+name = "barn-stage"
+kind = "stages"
+quantity = "air.temperature"
+where = {{ device_kinds = ["barn-node"] }}
+stages = [{{ name = "danger", level = 4, value = {THRESHOLD * 5} }}]
+
 [[routes]]
 name = "to-disaster"
-rules = ["river-stage", "paddy-stage"]
+rules = ["river-stage", "paddy-stage", "barn-stage"]
 min_level = 2
 roles = ["disaster"]
 channels = ["log"]
@@ -62,10 +70,10 @@ class Device:
         return by_kind.get(self.kind, "air.temperature")
 
     @property
-    def threshold(self) -> float | None:
+    def threshold(self) -> float:
         """Where its rule's stage begins."""
         by_kind = {"river-gauge": THRESHOLD, "paddy-node": THRESHOLD / 10}
-        return by_kind.get(self.kind)
+        return by_kind.get(self.kind, THRESHOLD * 5)
 
 
 def _fleet() -> Iterator[Device]:
@@ -117,7 +125,10 @@ class Speaker:
     def _value(self) -> float:
         """Crosses the threshold every 8 messages; no two values of a device are the same."""
         self._number += 1
-        level = 1.2 + (self._number // 8) % 2 + self._chance.uniform(0, 0.4)
+        return self._level((self._number // 8) % 2)
+
+    def _level(self, is_high: int) -> float:
+        level = 1.2 + is_high + self._chance.uniform(0, 0.4)
         scale = {"river-gauge": 1.0, "paddy-node": 0.1}.get(self.device.kind, 5.0)
         return round(round(level * scale, 2) + self._number * 1e-8, 8)
 
@@ -137,16 +148,17 @@ class Speaker:
         return self._message({"v": {self.device.quantity: value}}, ((None, value),))
 
     def _late(self) -> Message:
-        """Some readings of the last ten minutes out of order, now and then one told again."""
+        """Some readings of the last seconds out of order, now and then one told again. The curve
+        crosses its threshold every 3 s, whenever that is told."""
         said = {}
         for _ in range(self._chance.randint(1, 4)):
             at = now_ms() - self._chance.randrange(LATE_MS)
-            said[at] = self._told.setdefault(at, self._value())
-        if self._chance.random() < 0.2:
+            self._number += 1
+            said[at] = self._told.setdefault(at, self._level(at // 3_000 % 2))
+        self._told = {at: v for at, v in self._told.items() if at > now_ms() - LATE_MS}
+        if self._told and self._chance.random() < 0.2:
             at = self._chance.choice(list(self._told))
             said[at] = self._told[at]
-        if len(self._told) > 20_000:
-            self._told = {at: v for at, v in self._told.items() if at > now_ms() - 2 * LATE_MS}
         body = [{"t": at, "v": {self.device.quantity: value}} for at, value in said.items()]
         return self._message(body, tuple(said.items()))
 

@@ -6,14 +6,18 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
+from alerts.ledger import AlarmBook
 from alerts.rule_store import stored_rules
 from alerts.rules import RuleError
-from devices.registry import Registry
+from alerts.texts import stage_label
+from devices.kinds import INSTALLATION
+from devices.registry import Registry, RegistrySnapshot
 from satomori.broker import find_mosquitto
 from satomori.installation import Installation
 from satomori.settings import Settings, SettingsError, read_secret
@@ -109,12 +113,26 @@ def _tables(_settings: Settings, place: Installation) -> Iterator[Finding]:
             f"{len(rules.rules)} rules, version {rules.version[:12]}" if rules else "none loaded"
         )
         yield Finding("rules", rules is not None, detail)
+        yield from _own_alarms(AlarmBook(database), snapshot)
     except SQLAlchemyError as error:
         yield Finding("database", False, str(error).splitlines()[0])
     except RuleError as error:
         yield Finding("rules", False, str(error))
     finally:
         database.dispose()
+
+
+def _own_alarms(book: AlarmBook, registry: RegistrySnapshot) -> Iterator[Finding]:
+    """What the installation says of itself: each open alarm, or that there is none."""
+    itself = registry.by_name.get(INSTALLATION.name)
+    mine = [alarm for alarm in book.open_alarms() if itself and alarm.device == itself.id]
+    for alarm in mine:
+        since = datetime.fromtimestamp(alarm.opened_at / 1000, UTC).astimezone()
+        said = stage_label(alarm.stage, INSTALLATION.name, "en")
+        detail = f"{said}, since {since:%Y-%m-%d %H:%M} ({alarm.rule})"
+        yield Finding("itself", False, detail)
+    if itself and not mine:
+        yield Finding("itself", True, "no alarm of its own is open")
 
 
 def _system(settings: Settings, _place: Installation) -> Iterator[Finding]:

@@ -91,6 +91,7 @@ async def until_journaled(field: Field, *towns: Town) -> None:
 
 @asynccontextmanager
 async def taking_in(town: Town) -> AsyncIterator[Town]:
+    town.status_path.unlink(missing_ok=True)  # of an earlier run
     await town.start()
     try:
         await until(town.is_connected, f"connected: {town.status()}", 30)

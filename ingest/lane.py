@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -31,7 +33,7 @@ from devices.frames import (
 )
 from devices.outcomes import Rejected, Remark
 from devices.payload import NO_TIME, NOT_GIVEN
-from devices.readings import Indices, Int32s, Int64s, Quality, Readings
+from devices.readings import Indices, Int32s, Int64s, Quality, Readings, concatenate
 from devices.registry import RegistrySnapshot
 from ingest.arrival_times import ArrivalTimes
 from ingest.budget import Budgets
@@ -53,6 +55,7 @@ RESUBMISSION: Final = "resubmission/"
 """Connection name of a message taken out of quarantine, before the number of its row."""
 
 _DEFINITIONS_A_FRAME: Final = 5_000
+_RECEIPTS_AT_ONCE: Final = 1_000  # frames
 
 
 class SeriesUnavailable(Exception):
@@ -165,22 +168,27 @@ class LaneState:
 
     def absorb(self, frame: Frame) -> None:
         """Learn from a frame that an earlier process journaled."""
-        match frame:
-            case ReadingsFrame():
-                self._absorb_readings(frame)
-            case RejectedFrame() | StatusFrame():
-                ids = np.array([frame.packet_id], np.uint16)
-                self.receipts.enter(
-                    frame.connection, ids, np.array([frame.payload_hash], np.uint64)
-                )
-                self._absorb_resubmission(frame.connection)
-            case SeriesFrame():
-                self.checker.define(frame.definitions)
-                self._definitions |= {d.series: d for d in frame.definitions}
-            case RevisionFrame():
-                self.journaled_revision = frame.revision
-            case TickFrame():
-                self.ticked_at = frame.at
+        self.absorb_all([frame])
+
+    def absorb_all(self, frames: Sequence[Frame]) -> None:
+        """Learn from many frames in order; readings and receipts are taken together."""
+        for frame in frames:
+            match frame:
+                case ReadingsFrame() | RejectedFrame() | StatusFrame():
+                    continue
+                case SeriesFrame():
+                    self.checker.define(frame.definitions)
+                    self._definitions |= {d.series: d for d in frame.definitions}
+                case RevisionFrame():
+                    self.journaled_revision = frame.revision
+                case TickFrame():
+                    self.ticked_at = frame.at
+        batches = [frame for frame in frames if isinstance(frame, ReadingsFrame)]
+        if batches:
+            self.checker.check(concatenate([frame.readings for frame in batches]))
+        self._absorb_receipts(frames)
+        for frame in batches:
+            self._absorb_numbers(frame)
 
     # -- steps
 
@@ -273,12 +281,20 @@ class LaneState:
 
     # -- learning from the journal
 
-    def _absorb_readings(self, frame: ReadingsFrame) -> None:
+    def _absorb_receipts(self, frames: Sequence[Frame]) -> None:
+        for connection, group in groupby(filter(None, map(_receipt, frames)), itemgetter(0)):
+            if connection.startswith(RESUBMISSION):
+                self._absorb_resubmission(connection)
+                continue
+            _, packet_ids, hashes = zip(*group, strict=True)
+            for start in range(0, len(packet_ids), _RECEIPTS_AT_ONCE):
+                part = slice(start, start + _RECEIPTS_AT_ONCE)
+                self.receipts.enter(
+                    connection, np.concatenate(packet_ids[part]), np.concatenate(hashes[part])
+                )
+
+    def _absorb_numbers(self, frame: ReadingsFrame) -> None:
         receipts = frame.receipts
-        self.checker.check(frame.readings)
-        self._absorb_resubmission(receipts.connection)
-        if not receipts.connection.startswith(RESUBMISSION):
-            self.receipts.enter(receipts.connection, receipts.packet_id, receipts.payload_hash)
         rows = np.flatnonzero(receipts.sequence != NOT_GIVEN)
         if len(rows):
             devices = receipts.device[rows]
@@ -310,6 +326,17 @@ class LaneState:
     def _absorb_resubmission(self, connection: str) -> None:
         if connection.startswith(RESUBMISSION):
             self.resubmitted |= {int(connection.removeprefix(RESUBMISSION))}
+
+
+def _receipt(frame: Frame) -> tuple[str, NDArray[np.uint16], NDArray[np.uint64]] | None:
+    """What was acknowledged with a frame: connection, packet ids, hashes."""
+    if isinstance(frame, ReadingsFrame):
+        of = frame.receipts
+        return of.connection, of.packet_id, of.payload_hash
+    if isinstance(frame, RejectedFrame | StatusFrame):
+        ids, hashes = np.array([frame.packet_id]), np.array([frame.payload_hash], np.uint64)
+        return frame.connection, ids.astype(np.uint16), hashes
+    return None
 
 
 def _series_frames(definitions: Sequence[SeriesDefinition]) -> list[Frame]:

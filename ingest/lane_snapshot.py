@@ -111,8 +111,7 @@ def restore(state: LaneState, directory: Path, follower: JournalFollower) -> Pos
             continue
         if not entries:
             return position
-        for entry in entries:
-            state.absorb(entry.frame)
+        state.absorb_all([entry.frame for entry in entries])
         position = entries[-1].position
 
 

@@ -300,3 +300,21 @@ def test_on_a_full_disk_no_half_of_a_snapshot_is_left(tmp_path: Path) -> None:
         save(tmp_path, b"after")
     assert not draft.is_symlink()
     assert (tmp_path / FILE_NAME).read_bytes() == b"before"
+
+
+def test_frames_taken_together_teach_the_same_as_one_by_one(
+    registry: Registry, snapshot: RegistrySnapshot
+) -> None:
+    """Readings, numbers, spikes, repetitions and packet ids used again, in one read or in many."""
+    state = LaneState(snapshot, registry.add_series)
+    frames = state.begin(snapshot, NOW)
+    for k in range(60):
+        body = payload(1.0 + (k == 30) * 50, NOW + k * 1000, k)
+        messages = [(up(f"gauge-{k % 3}"), body), (up("nobody"), b"{}")]
+        frames += take_in(state, messages, first_id=1 + k % 7)
+    together, apart = (LaneState(snapshot, registry.add_series) for _ in range(2))
+    together.absorb_all(frames)
+    for frame in frames:
+        apart.absorb(frame)
+    at = Position(1, len(frames))
+    assert encode_snapshot(together, at) == encode_snapshot(apart, at)

@@ -2,7 +2,7 @@
 
 A transition that does not hold any more is marked, never deleted; an alarm that a correction
 touches is what its standing transitions say. Called by the ledger alone, within its transaction.
-Refuses to know deliveries and positions.
+Refuses to know positions, and of deliveries all but whose they are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from alerts.alarm_rows import opened
 from alerts.lifecycle import State
-from alerts.tables import alarm, transition
+from alerts.tables import alarm, delivery, transition
 from alerts.transitions import Change, Correction, Transition
 
 TRANSITION_COLUMNS = tuple(
@@ -149,6 +149,12 @@ def _reinstate(connection: Connection, transitions: Sequence[Transition]) -> Non
                 for t in transitions
             ],
         )
+        connection.execute(  # what was told of it is now of its new alarm
+            update(delivery)
+            .where(delivery.c.transition == bindparam("this"))
+            .values(alarm=bindparam("new_alarm")),
+            [{"this": t.id, "new_alarm": t.alarm} for t in transitions],
+        )
 
 
 def _recompute(connection: Connection, one: str, end: Outcome, revision: int, now: int) -> None:
@@ -166,13 +172,16 @@ def _recompute(connection: Connection, one: str, end: Outcome, revision: int, no
 
 def _withdrawn(connection: Connection, one: str, now: int) -> dict[str, object]:
     """It never was: it ended as it began, at the stage that it had claimed."""
-    opened_at = connection.scalar(select(alarm.c.opened_at).where(alarm.c.id == one))
+    query = select(alarm.c.opened_at, alarm.c.withdrawn_at).where(alarm.c.id == one)
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        return {}  # it opened and was withdrawn within this commit
     return {
         "state": State.CLEARED,
         "value": None,
-        "changed_at": opened_at,
-        "cleared_at": opened_at,
-        "withdrawn_at": now,
+        "changed_at": found.opened_at,
+        "cleared_at": found.opened_at,
+        "withdrawn_at": found.withdrawn_at or now,
     }
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
 
 from alerts.alarm_rows import apply_transitions, raise_peaks
-from alerts.correction_rows import TRANSITION_COLUMNS, Outcome, correct, known_rows, outcome_of
+from alerts.correction_rows import TRANSITION_COLUMNS, correct, known_rows, outcome_of
 from alerts.lifecycle import Event, State, after
 from alerts.tables import (
     alarm,
@@ -24,7 +24,7 @@ from alerts.tables import (
     person,
     transition,
 )
-from alerts.transitions import Change, Correction, Transition, transitions_of
+from alerts.transitions import Change, Correction, Transition, ids_of
 from devices.database import writing
 from devices.frames import Position
 
@@ -217,7 +217,7 @@ class Ledger:
         exception) none.
         """
         with writing(self._database) as connection:
-            known = known_rows(connection, list({t.id for t in transitions_of(changes)}))
+            known = known_rows(connection, list(ids_of(changes)))
             standing = {i for i, row in known.items() if row.withdrawn_at is None}
             news = [c for c in changes if isinstance(c, Correction) or c.id not in standing]
             end = outcome_of(news, known.keys() - standing)
@@ -230,7 +230,7 @@ class Ledger:
                 revision = correct(connection, end, named, revision, now)
             revision = raise_peaks(connection, peaks, revision)
             _insert_all(connection, plain, now)
-            _queue(connection, [d for d in drafts if _is_new(d, standing, end)], now)
+            _queue(connection, [d for d in drafts if _is_new(d, known, standing)], now)
             _move(connection, positions)
         return revision
 
@@ -265,8 +265,10 @@ def _newest_revision(connection: Connection) -> int:
     return connection.scalar(select(func.max(alarm.c.revision))) or 0
 
 
-def _is_new(draft: DeliveryDraft, standing: Collection[str], end: Outcome) -> bool:
-    return draft.is_withdrawal or draft.transition not in standing or draft.transition in end.told
+def _is_new(draft: DeliveryDraft, known: Collection[str], standing: Collection[str]) -> bool:
+    """False for what was committed before a crash: what stands, the withdrawal of what does not."""
+    stands = draft.transition in standing
+    return stands or draft.transition not in known if draft.is_withdrawal else not stands
 
 
 def _insert_all(connection: Connection, fresh: Sequence[Transition], now: int) -> None:

@@ -118,6 +118,17 @@ def transitions_of(changes: Iterable[Change]) -> Iterator[Transition]:
             yield from one.stands
 
 
+def ids_of(changes: Iterable[Change]) -> set[str]:
+    """The ids of all transitions that stand newly, or are withdrawn."""
+    found = set()
+    for one in changes:
+        if isinstance(one, Transition):
+            found.add(one.id)
+        else:
+            found |= {t.id for t in one.stands} | {w.transition.id for w in one.withdrawn}
+    return found
+
+
 def transition_id(rule: str, rule_version: str, subject: str, measured_at: int, state: str) -> str:
     """128 bits in hex: the same transition has the same id however often it is computed.
 

@@ -81,7 +81,10 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One open (or closed) matter at one place, as people see it."""
+    """One open (or closed) matter at one place, as people see it.
+
+    ``withdrawn_at`` is when a late reading said that it never was (our clock); null else.
+    """
 
     id: str
     device: int
@@ -106,6 +109,7 @@ class Alarm:
     is_verified: bool
     is_historic: bool
     is_exercise: bool
+    withdrawn_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,7 @@ def alarm_shown(row: AlarmRow, device: Device | None, *, shows_people: bool) -> 
         is_verified=row.is_verified,
         is_historic=row.is_historic,
         is_exercise=row.is_exercise,
+        withdrawn_at=row.withdrawn_at,
     )
 
 

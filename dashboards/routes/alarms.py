@@ -26,7 +26,11 @@ _ERROR_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class AlarmTransition:
-    """One change of an alarm; ``measured_at`` in event time, ``committed_at`` by our clock."""
+    """One change of an alarm; ``measured_at`` in event time, the others by our clock.
+
+    ``withdrawn_at`` is when a late reading said otherwise; null while it stands. ``is_correction``:
+    a late reading brought it.
+    """
 
     measured_at: int
     committed_at: int
@@ -35,11 +39,16 @@ class AlarmTransition:
     from_level: int
     to_level: int
     value: float | None
+    is_correction: bool
+    withdrawn_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmDelivery:
-    """One attempt to tell one person; ``address`` is masked."""
+    """One attempt to tell one person; ``address`` is masked.
+
+    ``is_withdrawal``: it said that what had been told does not hold.
+    """
 
     person: str | None
     channel: str
@@ -49,6 +58,7 @@ class AlarmDelivery:
     sent_at: int | None
     maybe_repeated: bool
     last_error: str | None
+    is_withdrawal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,8 @@ def _transition(one: ledger.CommittedTransition) -> AlarmTransition:
         made.from_level,
         made.to_level,
         made.value,
+        made.is_correction,
+        one.withdrawn_at,
     )
 
 
@@ -166,6 +178,7 @@ def _delivery(one: ledger.Delivery) -> AlarmDelivery:
         one.last_error[:_ERROR_CHARS].replace(one.address, masked(one.address))
         if one.last_error
         else None,
+        one.is_withdrawal,
     )
 
 

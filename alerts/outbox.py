@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Engine, func, select, update
 
 from alerts.ledger import AlarmBook, Delivery, as_delivery, deliveries
 from alerts.lifecycle import State
-from alerts.tables import delivery
+from alerts.tables import delivery, transition
 from alerts.transitions import NORMAL, Transition
 from devices.database import writing
 
@@ -125,12 +125,15 @@ class Outbox:
         )
 
     def _claimed(self, row: Delivery) -> Claimed:
+        with self._database.connect() as connection:  # a correction may have moved it
+            mine = select(transition.c.alarm).where(transition.c.id == row.transition)
+            alarm_id: str = connection.execute(mine).scalar_one()
         found = [
             c.transition
-            for c in self._book.transitions(row.alarm)
+            for c in self._book.transitions(alarm_id)
             if c.transition.id == row.transition
         ]
-        alarm = self._book.alarm(row.alarm)
+        alarm = self._book.alarm(alarm_id)
         is_active = alarm is not None and alarm.state == State.ACTIVE
         now_stage = alarm.stage if alarm is not None and is_active else NORMAL
         return Claimed(row, found[0], row.language or "ja", now_stage)

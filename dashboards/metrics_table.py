@@ -116,6 +116,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     _alerts("open_alarms", "gauge", "Alarms that are active.", "open_alarms"),
     _alerts("late_readings_total", "counter", "Readings older than their series' newest.",
             "late_readings"),
+    _alerts("beyond_horizon_readings_total", "counter", "Late readings that were too late for "
+            "the rules: stored, not judged.", "beyond_horizon"),
     _alerts("last_tick_timestamp_seconds", "gauge", "The newest tick that the engine has passed.",
             "last_tick_at", scale=_MS),
     _alerts("fed", "gauge", "1 while ticks arrive.", "is_fed"),

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 from alerts.ledger import AlarmBook, DeliveryDraft, Ledger
+from alerts.outbox import Outbox
 from alerts.people import add_person
 from alerts.tables import delivery, transition
 from alerts.transitions import Transition
+from devices.database import writing
 from devices.frames import Position
 
 HERE = {"urgent": Position(1 << 62, 7)}
@@ -70,6 +72,18 @@ def test_a_transition_that_comes_again_is_kept_once_with_its_deliveries(database
     assert commit(ledger, step(1, 2), drafts=drafts) == revision
     assert len(book.transitions("t1")) == 1
     assert len(book.deliveries_of("t1")) == 1
+
+
+def test_a_delivery_finds_its_transition_where_a_correction_has_moved_it(database: Engine) -> None:
+    """Found by the chaos test: a late reading made the transition one of another alarm before it
+    was told, and the alerts process died of it at each start."""
+    ledger = Ledger(database)
+    commit(ledger, step(1, 2), drafts=[DeliveryDraft("t1", "t1", None, "log", "x")])
+    commit(ledger, step(5, 2, alarm="t5"))
+    with writing(database) as connection:
+        connection.execute(update(transition).where(transition.c.id == "t1").values(alarm="t5"))
+    (claimed,) = Outbox(database).claim("log", 100_000, 10)
+    assert (claimed.transition.id, claimed.transition.alarm) == ("t1", "t5")
 
 
 def test_the_revision_rises_with_every_change(database: Engine) -> None:

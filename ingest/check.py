@@ -11,8 +11,9 @@ are a new level, not three spikes; all three stay flagged::
                     x           x  x  x  ·  ·
     agreeing        1           1  2  3→ new reference
 
-A reading older than the reference is late and not compared (the reference is its future). After
-more than 24 h without a plausible reading anything is taken as the new reference.
+A reading older than the reference is late: it is compared with it over the time between the two,
+and moves nothing. More than 24 h from the reference anything is plausible, and taken as the new one
+if it is newer.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Checker:
             return False
         elapsed_ms = at - int(self._reference_at[series])
         if elapsed_ms < 0:
-            return False
+            return not self._was_possible(series, -elapsed_ms, value)
         if elapsed_ms > REFERENCE_MS or self._agrees(
             series, elapsed_ms, value - self._reference[series]
         ):
@@ -207,6 +208,11 @@ class Checker:
         if self._suspects[series] >= AGREEING:
             self._accept(series, at, value)
         return True
+
+    def _was_possible(self, series: int, before_ms: int, value: float) -> bool:
+        """Whether a late reading agrees with the reference, measured ``before_ms`` after it."""
+        is_far = before_ms > REFERENCE_MS
+        return is_far or self._agrees(series, before_ms, value - self._reference[series])
 
     def _count_suspect(self, series: int, at: int, value: float) -> None:
         """One more suspect in a row; the same moment told twice counts once."""

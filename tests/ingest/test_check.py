@@ -112,9 +112,21 @@ def test_the_same_suspect_told_three_times_is_one_suspect() -> None:
     assert _flags(_checker("water.level"), *rows) == [OK, SPIKE, SPIKE, SPIKE, OK]
 
 
-def test_a_late_reading_is_not_compared_with_its_future() -> None:
-    rows = [(0, 1.0), (60, 5.0), (30, 30.0), (61, 5.1)]
-    assert _flags(_checker("water.level"), *rows) == [OK, OK, OK, OK]
+def test_a_late_reading_is_compared_over_the_time_to_the_reference_and_moves_nothing() -> None:
+    """Half an hour before 5.0 m there can have been 3.0 m, but no 30 m; 5.1 follows 5.0."""
+    rows = [(0, 1.0), (60, 5.0), (30, 30.0), (30, 3.0), (61, 5.1)]
+    assert _flags(_checker("water.level"), *rows) == [OK, OK, SPIKE, OK, OK]
+
+
+def test_a_late_reading_of_more_than_a_day_ago_is_plausible_whatever_it_is() -> None:
+    rows = [(0, 1.0), (-24 * 60, 30.0), (-24 * 60 - 1, 30.0), (1, 1.0)]
+    assert _flags(_checker("water.level"), *rows) == [OK, SPIKE, OK, OK]
+
+
+def test_late_readings_neither_make_nor_break_a_new_level() -> None:
+    """Three suspects in order make it; a late one between them is judged by the old reference."""
+    rows = [(60, 1.0), (61, 20.0), (30, 19.0), (62, 20.0), (59, 1.0), (63, 20.0), (64, 20.1)]
+    assert _flags(_checker("water.level"), *rows) == [OK, SPIKE, SPIKE, SPIKE, OK, SPIKE, OK]
 
 
 def test_after_a_day_of_silence_anything_is_plausible() -> None:

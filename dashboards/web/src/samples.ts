@@ -16,7 +16,7 @@ export function alarm(changes: Partial<Alarm> = {}): Alarm {
     id: "a", device: 1, device_name: "gauge-1", label: "中郷橋", label_en: "Nakago Bridge", area: "川内",
     rule: "river", rule_kind: "stages", state: "active", level: 2, stage: "caution", value: 3.1, peak_level: 2,
     peak_value: 3.1, opened_at: 0, changed_at: 0, cleared_at: null, acknowledged_at: null, acknowledged_by: null,
-    acknowledge_comment: null, is_verified: true, is_historic: false, is_exercise: false,
+    acknowledge_comment: null, is_verified: true, is_historic: false, is_exercise: false, withdrawn_at: null,
     ...changes,
   };
 }

@@ -72,6 +72,7 @@ export interface Alarm {
   readonly is_verified: boolean;
   readonly is_historic: boolean;
   readonly is_exercise: boolean;
+  readonly withdrawn_at: number | null; // a late reading said that it never was
 }
 
 export interface Snapshot {
@@ -114,6 +115,8 @@ export interface Transition {
   readonly from_level: number;
   readonly to_level: number;
   readonly value: number | null;
+  readonly is_correction: boolean;
+  readonly withdrawn_at: number | null; // a late reading said otherwise
 }
 
 export interface Delivery {
@@ -121,6 +124,7 @@ export interface Delivery {
   readonly channel: string;
   readonly address: string;
   readonly state: string;
+  readonly is_withdrawal: boolean;
   readonly attempts: number;
   readonly sent_at: number | null;
   readonly maybe_repeated: boolean;

@@ -3,7 +3,7 @@ import type { Delivery } from "../api/types";
 import { toldTo } from "./told";
 
 const delivery = (person: string | null, state: string, channel = "mail"): Delivery => ({
-  person, channel, address: "", state, attempts: 1, sent_at: null, maybe_repeated: false, last_error: null,
+  person, channel, address: "", state, attempts: 1, sent_at: null, maybe_repeated: false, last_error: null, is_withdrawal: false,
 });
 
 describe("whom an alarm was told", () => {

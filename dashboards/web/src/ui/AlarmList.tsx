@@ -135,6 +135,7 @@ export function AlarmFlags({ alarm }: { readonly alarm: Alarm }) {
       {alarm.is_exercise && <span className="flag flag-exercise">{t.exercise}</span>}
       {!alarm.is_verified && <span className="flag flag-doubt">{t.unverified}</span>}
       {alarm.is_historic && <span className="flag">{t.historic}</span>}
+      {alarm.withdrawn_at !== null && <span className="flag">{t.withdrawn}</span>}
       {alarm.acknowledged_at !== null && (
         <span className="flag flag-known">
           {alarm.acknowledged_by === null

@@ -98,7 +98,10 @@ function steps(detail: AlarmDetail, station: Station, t: Dictionary): Entry[] {
     at: transition.measured_at,
     what: "step",
     title: t.step(word(transition.from_stage), word(transition.to_stage)),
-    note: has_value && transition.value !== null ? figureWithUnit(station.main, transition.value) : "",
+    note: [
+      has_value && transition.value !== null ? figureWithUnit(station.main, transition.value) : "",
+      transition.withdrawn_at !== null ? t.step_withdrawn : transition.is_correction ? t.step_late : "",
+    ].filter((word) => word !== "").join("・"),
   }));
 }
 
@@ -111,6 +114,7 @@ function told(deliveries: readonly Delivery[], t: Dictionary): Entry[] {
     note: [
       delivery.address === delivery.channel ? "" : delivery.address,
       delivery.attempts > 1 ? t.attempts(delivery.attempts) : "",
+      delivery.is_withdrawal ? t.delivery_withdrawal : "",
       delivery.maybe_repeated ? t.delivery_repeated : "",
       delivery.state === "sent" ? "" : (delivery.last_error ?? ""),
     ].filter((word) => word !== "").join("・"),
@@ -155,6 +159,6 @@ function useAlarmDetail(alarm: Alarm) {
       stop.abort();
       clearTimeout(timer);
     };
-  }, [alarm.id, alarm.changed_at, alarm.acknowledged_at, alarm.state, alarm.level, round]);
+  }, [alarm.id, alarm.changed_at, alarm.acknowledged_at, alarm.opened_at, alarm.state, alarm.level, round]);
   return { detail, has_failed };
 }

@@ -22,13 +22,14 @@ import pytest
 
 from devices.credentials import mosquitto_password_line
 from devices.frames import BrokerFrame, Lane
-from firmware_sim.publisher import Broker, Publisher, Receipt
+from firmware_sim.publisher import Broker, BrokerUnavailableError, Publisher, Receipt
 from ingest import mqtt
 from ingest.intake import BrokerAddress
 from tests.ingest.field import GAUGES, METERS, Town, now_ms, of, until, up
 from tests.ingest.test_mqtt import Reader, running
 from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers.mosquitto import Mosquitto, free_port
+from tests.servers.satomori_system import RunningSystem, wait_until
 from tests.system.test_tls import make_authority, make_server
 
 StartMosquitto = Callable[..., Mosquitto]
@@ -364,6 +365,33 @@ async def test_a_wrong_password_at_the_start_is_said_and_recovers_when_the_broke
     finally:
         await town.stop()
         field.close()
+
+
+def test_a_devices_new_credential_ends_the_connection_that_uses_the_old_one(
+    tmp_path: Path,
+) -> None:
+    """Whoever has a stolen password is out as soon as staff make another; the device comes in."""
+    system = RunningSystem(tmp_path)
+    system.register("name,kind,label,area\ngauge-1,river-gauge,水位計,川内\n")
+    try:
+        system.start(is_ready=False)
+        system.wait_ready(120)
+        old = system.command("devices", "credential", "gauge-1").stdout.strip().split()[-1]
+        port = system.settings.broker.port
+        with Publisher(Broker("127.0.0.1", port, "gauge-1", old), client_id="thief") as thief:
+            thief.publish("field/v1/river-gauge/gauge-1/up", b'{"v":{"water.level":1}}')
+            thief.drain(10)
+            new = system.command("devices", "credential", "gauge-1").stdout.strip().split()[-1]
+            wait_until(lambda: not thief._is_connected, "the connection is ended")
+        again = Publisher(Broker("127.0.0.1", port, "gauge-1", old), client_id="thief")
+        with pytest.raises(BrokerUnavailableError, match="Not authorized"):
+            again.connect()
+        with Publisher(Broker("127.0.0.1", port, "gauge-1", new), client_id="gauge-1") as device:
+            device.publish("field/v1/river-gauge/gauge-1/up", b'{"v":{"water.level":2}}')
+            device.drain(10)
+            assert device.acknowledged == 1
+    finally:
+        system.stop()
 
 
 # -- certificates

@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.counting import Counter
 from bench.options import URGENT_EVERY, Options
 from bench.subject import QUANTITIES, device_name
 from devices.frames import Lane
 from devices.readings import Int64s
-from devices.registry import RegistrySnapshot
-from ingest.stores.series_store import SeriesStore
-
-_TIME_BITS = 36
-"""Of a key of series and time: ms of two years, and 2**27 series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +43,7 @@ def expected_per_device(devices: int, acknowledged: Sequence[int]) -> Int64s:
     return expected
 
 
-def compare(
-    store: SeriesStore,
-    registry: RegistrySnapshot,
-    options: Options,
-    acknowledged: Sequence[int],
-) -> Mapping[str, Count]:
+def compare(counter: Counter, options: Options, acknowledged: Sequence[int]) -> Mapping[str, Count]:
     """A count for each quantity that was published."""
     wanted = expected_per_device(options.devices, acknowledged) * options.readings_per_message
     is_urgent = np.arange(options.devices) % URGENT_EVERY == 0
@@ -64,33 +55,18 @@ def compare(
         "radio.rssi": everybody,
     }
     return {
-        quantity: _count(store, registry, quantity, np.flatnonzero(who), wanted)
+        quantity: _count(counter, quantity, np.flatnonzero(who), wanted)
         for quantity, who in publishers.items()
     }
 
 
-def _count(
-    store: SeriesStore,
-    registry: RegistrySnapshot,
-    quantity: str,
-    publishers: Int64s,
-    wanted: Int64s,
-) -> Count:
-    numbers = publishers.tolist()
-    devices = [registry.by_name[device_name(number)].id for number in numbers]
-    series = np.array([registry.series.get((device, quantity), -1) for device in devices])
-    width = int(max(series.max(initial=0), 0)) + 1
-    found, distinct = np.zeros(width, np.int64), np.zeros(width, np.int64)
-    for batch in store.scan(series[series >= 0].tolist(), 0, 1 << 52):
-        ids = batch.series.astype(np.int64)
-        found += np.bincount(ids, minlength=width)
-        keys = np.unique(ids << _TIME_BITS | batch.measured_at - int(batch.measured_at.min()))
-        distinct += np.bincount(keys >> _TIME_BITS, minlength=width)
-    has = np.where(series >= 0, distinct[series], 0)  # -1 takes the last one, and is not taken
+def _count(counter: Counter, quantity: str, publishers: Int64s, wanted: Int64s) -> Count:
+    names = [device_name(number) for number in publishers.tolist()]
+    found, distinct = counter.count(quantity, names)
     due = wanted[publishers]
     return Count(
         expected=int(due.sum()),
-        lost=int(np.maximum(due - has, 0).sum()),
+        lost=int(np.maximum(due - distinct, 0).sum()),
         repeated=int((found - distinct).sum()),
-        unexpected=int(np.maximum(has - due, 0).sum()),
+        unexpected=int(np.maximum(distinct - due, 0).sum()),
     )

@@ -17,6 +17,7 @@ from bench.alarms import Delays, delays_by_lane
 from bench.broker import Broker, Certificates, make_certificates
 from bench.comparison import Count, compare
 from bench.compiled import has_compiler
+from bench.counting import open_counter
 from bench.drive import publish
 from bench.influx import own_influx
 from bench.load import Load, Published
@@ -28,7 +29,6 @@ from bench.subject import Installation, RunningSystem
 from bench.watch import Watch
 from devices.database import open_database
 from devices.registry import Registry
-from ingest.stores import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +143,8 @@ def compare_store(place: Installation, published: Published) -> Mapping[str, Cou
     database = open_database(f"sqlite:///{place.var / 'satomori.db'}")
     registry = Registry(database).snapshot()
     database.dispose()
-    store = open_store(place.options.store, directory=place.var / "store",
-                       url=place.options.store_url)  # fmt: skip
-    try:
-        return compare(store, registry, place.options, published.connections)
-    finally:
-        store.close()
+    with open_counter(place.var / "store", registry, place.options) as counter:
+        return compare(counter, place.options, published.connections)
 
 
 def look_at_alarms(place: Installation, measured: Measured) -> Mapping[str, Delays]:

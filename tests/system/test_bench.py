@@ -19,6 +19,7 @@ import pytest
 
 from bench.campaign import read
 from bench.comparison import compare, expected_per_device
+from bench.counting import ScanCounter
 from bench.growth import POINTS, parse_points
 from bench.ingest import prepared
 from bench.meter import robust_slope
@@ -241,15 +242,15 @@ def test_a_reading_that_is_not_in_the_store_is_counted_as_lost(
     _fill(store, registry, messages=4, left_out=1)
     options = Options(devices=DEVICES, connections=3)
     acknowledged = [14 * 4, 13 * 4, 13 * 4]
-    counts = compare(store, registry, options, acknowledged)
+    counts = compare(ScanCounter(store, registry), options, acknowledged)
     assert sum(count.lost for count in counts.values()) == 1
     assert sum(count.expected for count in counts.values()) == 3 * 4 * DEVICES
     (why,) = failures(counts, alarms_missing=0)
     assert "1 of" in why
 
-    doctored = compare(store, registry, options, [14 * 4, 13 * 4 + 1, 13 * 4])
+    doctored = compare(ScanCounter(store, registry), options, [14 * 4, 13 * 4 + 1, 13 * 4])
     assert sum(count.lost for count in doctored.values()) == 1 + 3
-    doctored = compare(store, registry, options, [14 * 4, 13 * 4 - 1, 13 * 4])
+    doctored = compare(ScanCounter(store, registry), options, [14 * 4, 13 * 4 - 1, 13 * 4])
     assert sum(count.unexpected for count in doctored.values()) == 3
     assert any("never acknowledged" in why for why in failures(doctored, alarms_missing=0))
     store.close()
@@ -266,7 +267,9 @@ def test_a_reading_that_is_stored_twice_is_counted_as_repeated(
     with duckdb.connect(str(tmp_path / "store" / "readings.duckdb")) as file:
         file.execute("INSERT INTO readings SELECT * FROM readings ORDER BY ALL LIMIT 1")
     store = open_store("duckdb", directory=tmp_path / "store")
-    counts = compare(store, registry, Options(devices=DEVICES, connections=1), [2 * DEVICES])
+    counts = compare(
+        ScanCounter(store, registry), Options(devices=DEVICES, connections=1), [2 * DEVICES]
+    )
     assert sum(count.repeated for count in counts.values()) == 1
     assert sum(count.lost for count in counts.values()) == 0
     assert any("stored twice" in why for why in failures(counts, alarms_missing=0))

@@ -144,10 +144,16 @@ def retell(
     alarms = _alarms(gone.steps, old, open_before, set(taken), teller)
     is_news = [now != was for now, was in zip(gone.state.shown, shown_before, strict=True)]
     known = {_key(one.transition): one.transition for one in old}
+    last_row = {step.is_drill: i for i, step in enumerate(gone.steps)}
+    last_told = {one.transition.is_exercise: one.transition for one in old}
     told = []
     for i, step in enumerate(gone.steps):
-        is_last = all(s.is_drill != step.is_drill for s in gone.steps[i + 1 :])
-        when = _when(step, teller, is_told=is_last and is_news[step.is_drill])
+        is_historic = True
+        if i == last_row[step.is_drill] and is_news[step.is_drill]:
+            is_historic = teller.received_at - step.at > teller.age_limit_ms
+        elif i == last_row[step.is_drill] and step.is_drill in last_told:
+            is_historic = last_told[step.is_drill].is_historic  # what is so was told before
+        when = _when(step, teller, is_historic=is_historic)
         one = _write(step, when, alarms.by_step[i], teller)
         told.append(Told(step.nominal, _as_before(one, known.pop(_key(one), None))))
     before = {one.transition.id: one.transition for one in old}
@@ -157,7 +163,11 @@ def retell(
         _traces(gone, alarms.by_step, open_before),
         alarms.open,
         news,
-        frozenset(one.id for one in news if one.id not in before and not one.is_historic),
+        frozenset(
+            one.id
+            for one in news
+            if one.id not in before and is_news[one.is_exercise] and not one.is_historic
+        ),
         _withdrawals(known.values(), old, is_news, gone.state, teller.scribe),
         alarms.heirs,
     )
@@ -269,12 +279,11 @@ def _write(step: Step, when: When, alarm: str, teller: Teller) -> Transition:
     return teller.scribe.write(teller.place, before, after, value, when, alarm)
 
 
-def _when(step: Step, teller: Teller, *, is_told: bool = False) -> When:
-    is_aged = teller.received_at - step.at > teller.age_limit_ms
+def _when(step: Step, teller: Teller, *, is_historic: bool = True) -> When:
     return When(
         step.at,
         teller.received_at,
-        is_historic=is_aged or not is_told,
+        is_historic=is_historic,
         is_exercise=step.is_drill,
         is_correction=teller.is_late,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alerts.rules import default_rules_text, load_rules
@@ -74,6 +76,27 @@ def test_a_sensor_never_tells_anybody_to_leave(level: int) -> None:
 def test_a_place_that_left_the_registry_still_has_a_message() -> None:
     """Its number stands for its name."""
     assert message(Subject(step(1, 2), None, None, ""), "ja").subject.startswith("#3: ")
+
+
+def test_a_correction_says_that_it_is_one() -> None:
+    """First of all, and once more in the body."""
+    corrected = _about(step(1, 2, is_correction=True))
+    assert message(corrected, "ja").subject.startswith("【訂正】")
+    assert "遅れて届いた測定値により、先の状況を訂正します。" in message(corrected, "ja").body
+    assert message(corrected, "en").subject.startswith("[CORRECTION] ")
+    assert "A reading that arrived late corrects" in message(corrected, "en").body
+
+
+def test_a_withdrawal_says_what_does_not_hold_and_what_is_so_now() -> None:
+    """In both languages; that the value was doubtful is no matter any more."""
+    gone = replace(_about(step(1, 4, is_verified=False)), now_stage="caution")
+    japanese, english = message(gone, "ja"), message(gone, "en")
+    assert japanese.subject.startswith("【訂正】")
+    assert japanese.subject.endswith("氾濫危険水位は取り消します")
+    assert "現在の段階: 氾濫注意水位" in japanese.body
+    assert english.subject.endswith("flood danger level withdrawn")
+    assert "Stage now: flood caution level" in english.body
+    assert "未確認" not in japanese.subject + japanese.body
 
 
 def test_every_stage_of_the_default_rules_has_a_label_in_both_languages() -> None:

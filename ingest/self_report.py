@@ -18,6 +18,7 @@ MINUTE_MS: Final = 60_000
 
 SYS_TOPICS: Final[Mapping[bytes, str]] = MappingProxyType(
     {
+        b"$SYS/broker/uptime": "uptime",
         b"$SYS/broker/clients/connected": "connected",
         b"$SYS/broker/publish/messages/dropped": "dropped",
         b"$SYS/broker/publish/messages/received": "received",
@@ -28,12 +29,14 @@ SYS_TOPICS: Final[Mapping[bytes, str]] = MappingProxyType(
 )
 """What mosquitto 2.0 tells: topic → our word. It comes each ``sys_interval`` in which it changed.
 
-``received`` counts every PUBLISH, denied ones too; ``dropped`` those given up for full queues;
+``uptime`` ("10 seconds") comes each time, before the others. ``received`` counts every PUBLISH,
+denied ones too; ``dropped`` those given up for full queues;
 ``stored`` all messages kept for somebody, the retained ones (`$SYS` itself) among them.
 """
 
 _ESTIMATE_SLACK: Final = 0.001
 """Share of the traffic that may be on its way at the moment of a sample."""
+_ESTIMATE_NOISE: Final = 2.0
 _FEW: Final = 2
 
 
@@ -47,7 +50,7 @@ class Disk:
 def sys_figure(topic: bytes, payload: bytes) -> tuple[str, int] | None:
     """(our word, number) of a `$SYS` message; None for what we do not look at or cannot read."""
     word = SYS_TOPICS.get(topic)
-    text = payload.strip()
+    text = payload.removesuffix(b" seconds")
     return (word, int(text)) if word and text.isdigit() and len(text) <= 18 else None
 
 
@@ -157,7 +160,8 @@ class Unaccounted:
         surplus    _____________/‾‾‾‾‾‾‾‾‾‾‾‾‾        denied ones come
         lowest of  |-- before --|---- now ----|       the difference is told
 
-    Wills, which nobody published, lower it; below a thousandth of the traffic it says 0.
+    Wills, which nobody published, lower it. Below three, or a thousandth of the traffic, it says 0:
+    a single device that publishes where it may not is found by its silence instead.
     """
 
     def __init__(self, window_ms: int = MINUTE_MS) -> None:
@@ -184,7 +188,8 @@ class Unaccounted:
         if len(before) < _FEW or len(now) < _FEW:
             return None
         grown = min(s.surplus for s in now) - min(s.surplus for s in before)
-        slack = _ESTIMATE_SLACK * (now[-1].received - before[0].received)
+        traffic = now[-1].received - before[0].received
+        slack = max(_ESTIMATE_NOISE, _ESTIMATE_SLACK * traffic)
         return float(grown) if grown > slack else 0.0
 
 
@@ -200,6 +205,16 @@ def traffic_of(
         return None
     dropped = figures.get("dropped", 0)
     return Traffic(figures["received"], dropped, _queued(figures), taken, published, pending)
+
+
+def denied_in_log(system: Mapping[str, Any] | None) -> dict[str, float]:
+    """Publishes refused since the supervisor's start, from its status: exact where it has the log.
+
+    ``publish_denied`` is there at log_type debug only, and then beside ``publish_refused``.
+    """
+    counts = _mapping(_mapping((system or {}).get("broker_log")).get("counts"))
+    found = [_int(counts.get(name), 0) for name in ("publish_refused", "publish_denied")]
+    return {"broker.publishesDenied": max(found)} if "broker_log" in (system or {}) else {}
 
 
 def _alerts_lag_ms(now: int, started_at: int, alerts: Mapping[str, Any] | None) -> int:

@@ -40,13 +40,16 @@ class WatchPlaces:
     """Where to look: status files of the processes, folders that must not run full.
 
     ``may_account``: the broker's ACL is ours, so that what it receives must reach us; elsewhere
-    denied publishes cannot be told from other people's topics.
+    denied publishes cannot be told from other people's topics. ``every_s`` and ``minute_ms`` are
+    shorter in tests.
     """
 
     status_dir: Path
     disks: Sequence[Path]
     low_water_bytes: int
     may_account: bool
+    every_s: float = EVERY_S
+    minute_ms: int = self_report.MINUTE_MS
 
 
 class SelfWatch:
@@ -71,12 +74,14 @@ class SelfWatch:
         """
         self._places, self._journal, self._registry = places, journal, registry
         self._consumers, self._status, self._now = consumers, status, now
-        self._per_minute = PerMinute(before)
-        self._unaccounted = Unaccounted()
+        self._per_minute = PerMinute(before, places.minute_ms)
+        self._unaccounted = Unaccounted(places.minute_ms)
         self._connects: list[int] = []
         self._figures: dict[str, int] = {}
+        self._broker_log: Mapping[str, Any] | None = None
         self._values: dict[str, float] = {}
         self._happened = 0
+        self._counted = 0, (0, 0, 0)
         self._trouble = ""
         self._started_at = now()
         self._sys = Consumer(
@@ -101,18 +106,27 @@ class SelfWatch:
     # -- inside
 
     def _account(self) -> None:
+        """The broker begins to tell anew: what it told last goes with our counts of that moment."""
+        at, (taken, published, pending) = self._counted
+        traffic = self_report.traffic_of(
+            self._figures, taken=taken, published=published, pending=pending
+        )
+        if traffic is not None and at:
+            self._unaccounted.add(at, traffic)
+        self._counted = self._now(), self._our_counts()
         connects = [consumer.link.connects for consumer in self._consumers]
         if connects != self._connects or not all(c.link.is_up for c in self._consumers):
             self._connects = connects
             self._unaccounted.forget()
-        traffic = self_report.traffic_of(
-            self._figures,
-            taken=sum(consumer.received for consumer in self._consumers),
-            published=sum(consumer.published for consumer in self._consumers),
-            pending=sum(consumer.pending for consumer in self._consumers),
+            self._counted = 0, (0, 0, 0)
+
+    def _our_counts(self) -> tuple[int, int, int]:
+        """Messages that came in, that we published, and that are not acknowledged yet."""
+        return (
+            sum(consumer.received for consumer in self._consumers),
+            sum(consumer.published for consumer in self._consumers),
+            sum(consumer.pending for consumer in self._consumers),
         )
-        if traffic is not None:
-            self._unaccounted.add(self._now(), traffic)
 
     async def _report_again_and_again(self) -> None:
         """Every 10 s, and at once when a session was lost or taken over."""
@@ -121,7 +135,7 @@ class SelfWatch:
         while True:
             happened = sum(c.link.sessions_lost + c.link.taken_over for c in self._consumers)
             if loop.time() >= due or happened != self._happened:
-                self._happened, due = happened, loop.time() + EVERY_S
+                self._happened, due = happened, loop.time() + self._places.every_s
                 await self._try_to_report()
             await asyncio.sleep(LOOK_S)
 
@@ -143,14 +157,16 @@ class SelfWatch:
             pairs = zip(gathered.publishes.topics, gathered.publishes.payloads, strict=True)
             found = [figure for t, p in pairs if (figure := self_report.sys_figure(t, p))]
             self._sys.acknowledge(gathered)
-            self._figures.update(found)
-            if any(word == "received" for word, _ in found):
-                self._account()
+            for word, number in found:
+                if word == "uptime":
+                    self._account()
+                self._figures[word] = number
 
     def _note_link(self, link: Link) -> None:
         """What a broker said is gone with it."""
         if not link.is_up:
             self._figures.clear()
+            self._counted = 0, (0, 0, 0)
             self._unaccounted.forget()
 
     async def _report(self) -> None:
@@ -167,6 +183,7 @@ class SelfWatch:
     def _look(self, at: int) -> dict[str, float]:
         """What files and disks say."""
         places = self._places
+        self._broker_log = _read(places.status_dir / "system.json")
         lanes = self._status.lanes.values()
         lag_ms = max(lane.wait_ms for lane in lanes)
         alerts, web = (_read(places.status_dir / f"{name}.json") for name in ("alerts", "web"))
@@ -189,10 +206,13 @@ class SelfWatch:
                 "broker.sessionsTakenOver": sum(link.taken_over for link in links),
                 "intake.rejected": rejected,
                 **self._dropped(),
+                **self_report.denied_in_log(self._broker_log),
             },
         )
-        denied = self._unaccounted.per_minute(at) if self._places.may_account else None
-        return grown if denied is None else {**grown, "broker.publishesDenied": denied}
+        estimate = self._unaccounted.per_minute(at) if self._places.may_account else None
+        logged = grown.get("broker.publishesDenied")
+        known = [count for count in (estimate, logged) if count is not None]
+        return {**grown, "broker.publishesDenied": max(known)} if known else grown
 
     def _away_s(self, at: int) -> float:
         """For how long a lane has had no broker."""
@@ -213,11 +233,11 @@ def greeting_of(client_id: str) -> Greeting:
 
 def totals_before(status_path: Path | None) -> Mapping[str, float]:
     """The broker's totals as the process before us saw them last; ours began anew with us."""
+    of_broker = ("broker.messagesDropped", "broker.publishesDenied")
     said = (_read(status_path) or {}).get("own_totals") if status_path else None
     if not isinstance(said, Mapping):
         return {}
-    dropped = said.get("broker.messagesDropped")
-    return {"broker.messagesDropped": dropped} if isinstance(dropped, int | float) else {}
+    return {name: said[name] for name in of_broker if isinstance(said.get(name), int | float)}
 
 
 def _frame(

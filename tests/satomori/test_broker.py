@@ -265,6 +265,10 @@ def test_a_device_hears_what_is_meant_for_it_and_nothing_of_others(field: Field)
         ("Client gauge-1 already connected, closing old connection.", "taken_over"),
         ("Error: Out of memory.", "out_of_memory"),
         ("Error: No space left on device.", "disk_full"),
+        (
+            "2026-11-22T09:00:00: Bad socket read/write on client gauge-1: Unknown error.",
+            "publish_refused",
+        ),
     ],
 )
 def test_trouble_in_the_log_is_counted_with_its_last_line(line: str, kind: str) -> None:

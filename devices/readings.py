@@ -19,6 +19,7 @@ Float64s = NDArray[np.float64]
 UInt8s = NDArray[np.uint8]
 Indices = NDArray[np.intp]
 _Id = TypeVar("_Id", np.int32, np.int64)
+_Value = TypeVar("_Value", np.int64, np.float64)
 
 
 class Quality(IntFlag):
@@ -112,10 +113,22 @@ def concatenate(batches: Sequence[Readings]) -> Readings:
 def distinct_ids(ids: NDArray[_Id]) -> NDArray[_Id]:
     """The ids that occur, ascending; several times as fast as ``np.unique``, which hashes."""
     ordered = np.sort(ids)
-    is_first = np.ones(len(ids), np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
-    distinct: NDArray[_Id] = ordered[is_first]
+    distinct: NDArray[_Id] = ordered[is_first_of_group(ordered)]
     return distinct
+
+
+def is_first_of_group(ordered: NDArray[_Id]) -> NDArray[np.bool_]:
+    """Mask of the rows at which ids that stand in groups change; the first row is one."""
+    is_first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    return is_first
+
+
+def preceding(values: NDArray[_Value]) -> NDArray[_Value]:
+    """The value of the row before, for each row; the first row's own for the first."""
+    before = np.empty_like(values)
+    before[1:], before[:1] = values[:-1], values[:1]
+    return before
 
 
 def grouped_rows(ids: Int32s) -> Indices:
@@ -149,7 +162,7 @@ def rounds(series: Int32s) -> Iterator[Indices]:
         return
     order = grouped_rows(series)
     grouped = series[order]
-    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
+    starts = np.flatnonzero(is_first_of_group(grouped))
     lengths = np.diff(np.r_[starts, len(series)])
     rank = np.arange(len(series)) - np.repeat(starts, lengths)
     by_round = order[np.argsort(rank, kind="stable")]

@@ -37,6 +37,8 @@ from devices.readings import (
     Readings,
     UInt8s,
     grouped_rows,
+    is_first_of_group,
+    preceding,
 )
 
 FUTURE_MS: Final = 5 * 60_000
@@ -164,14 +166,14 @@ class Checker:
         """Rows that are spikes. Series whose rows are all plausible are taken in one step."""
         order = grouped_rows(series)
         series, at, value = series[order], at[order], value[order]
-        is_first = np.r_[True, series[1:] != series[:-1]]
+        is_first = is_first_of_group(series)
         starts = np.flatnonzero(is_first)
-        before_at = np.where(is_first, self._reference_at[series], np.r_[0, at[:-1]])
-        before = np.where(is_first, self._reference[series], np.r_[0.0, value[:-1]])
+        before_at = np.where(is_first, self._reference_at[series], preceding(at))
+        before = np.where(is_first, self._reference[series], preceding(value))
         is_plausible = ~is_outside[order] & (self._suspects[series] == 0)
         is_plausible &= self._is_plausible(series, at - before_at, value - before)
         is_quiet = np.logical_and.reduceat(is_plausible, starts)
-        ends = np.r_[starts[1:], len(series)]
+        ends = np.append(starts[1:], len(series))
         last = ends[is_quiet] - 1
         self._reference_at[series[last]], self._reference[series[last]] = at[last], value[last]
         spikes = [

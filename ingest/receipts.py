@@ -101,7 +101,10 @@ class ReceiptBook:
             self._page(name).enter(entries.packet_id, entries.payload_hash)
 
     def _page(self, connection: str) -> _Page:
-        return self._pages.setdefault(connection, _Page())
+        page = self._pages.get(connection)
+        if page is None:  # not setdefault: a page is a megabyte
+            page = self._pages[connection] = _Page()
+        return page
 
 
 class _Page:

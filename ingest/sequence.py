@@ -22,7 +22,14 @@ import numpy as np
 
 from devices.frames import SequenceGapFrame
 from devices.payload import NO_TIME, NOT_GIVEN
-from devices.readings import Indices, Int32s, Int64s, grouped_rows
+from devices.readings import (
+    Indices,
+    Int32s,
+    Int64s,
+    grouped_rows,
+    is_first_of_group,
+    preceding,
+)
 
 MAX_RANGES: Final = 64
 """Open ranges remembered for a device; of more the oldest become one, with what lies between."""
@@ -160,14 +167,14 @@ class SequenceTracker:
         """
         order = grouped_rows(rows.device)
         device, number, boot = rows.device[order], rows.number[order], rows.boot[order]
-        is_first = np.r_[True, device[1:] != device[:-1]]
+        is_first = is_first_of_group(device)
         starts = np.flatnonzero(is_first)
-        before = np.where(is_first, self._highest[device], np.r_[0, number[:-1]])
-        before_boot = np.where(is_first, self._boot[device], np.r_[0, boot[:-1]])
+        before = np.where(is_first, self._highest[device], preceding(number))
+        before_boot = np.where(is_first, self._boot[device], preceding(boot))
         is_next = (number == before + 1) & (boot == before_boot)
         is_next |= is_first & (before == _NO_NUMBER)  # whatever it begins with
         is_calm = np.logical_and.reduceat(is_next, starts)
-        ends = np.r_[starts[1:], len(device)]
+        ends = np.append(starts[1:], len(device))
         calm, last = device[starts[is_calm]], ends[is_calm] - 1
         newest_at = np.maximum.reduceat(rows.measured_at[order], starts)[is_calm]
         for row in starts[is_calm & (before[starts] == _NO_NUMBER)].tolist():

@@ -32,7 +32,8 @@ from alerts.people import people
 from alerts.routing import drafts_for
 from alerts.rule_store import stored_rules
 from alerts.rules import RuleError, RuleSet, default_rules_text, load_rules
-from alerts.snapshot import LaneSnapshot, load_snapshot, save_snapshot
+from alerts.saver import SnapshotSaver
+from alerts.snapshot import LaneSnapshot, load_snapshot
 from alerts.status import AlarmLags, write_status
 from alerts.transitions import Change, alarms_of
 from devices.failpoints import failpoint
@@ -74,6 +75,7 @@ class AlertService:
         self._book = AlarmBook(database)
         self._outbox = Outbox(database)
         self._snapshot_path = state_dir / "snapshot.npz"
+        self._saver = SnapshotSaver(self._snapshot_path)
         self._channels = channels
         self._now = now
         self._status_path = status_path
@@ -142,6 +144,7 @@ class AlertService:
 
     def _start(self) -> None:
         self._is_whole, self._has_queued = True, False
+        self._finish_snapshot()  # what was begun before the database refused
         self._known = self._registry.snapshot()
         committed = self._ledger.positions()
         saved = load_snapshot(self._snapshot_path) or {}
@@ -154,6 +157,7 @@ class AlertService:
             self._lanes[lane] = follower
         self._own_clock.stand(self._book.open_alarms())
         self._save_if_caught_up(self._now())
+        self._finish_snapshot()
         self._commit([])
 
     def _restore(self, follower: LaneFollower, snapshot: LaneSnapshot) -> bool:
@@ -161,13 +165,14 @@ class AlertService:
         return rules is not None and follower.restore(snapshot, rules, self._known)
 
     def _stop(self) -> None:
-        """Save how far we are; after a failed step nothing, so that its entries are run again."""
+        """Save how far we are; after a failed step no more, so that its entries are run again."""
         with self._lock:
-            if not self._is_whole:
-                return
-            now = self._now()
-            self._write([], [], now, self._peaks())
-            self._save_if_caught_up(now)
+            self._finish_snapshot()
+            if self._is_whole:
+                now = self._now()
+                self._write([], [], now, self._peaks())
+                self._save_if_caught_up(now)
+                self._finish_snapshot()
 
     # ── steps ───────────────────────────────────────────────────────────────────────────────
 
@@ -255,19 +260,24 @@ class AlertService:
 
     def _snapshot_if_due(self) -> None:
         now = self._now()
-        if now - self._snapshot_at >= SNAPSHOT_MS:
+        if self._saver.is_busy and self._saver.is_done:
+            self._finish_snapshot()
+        if not self._saver.is_busy and now - self._snapshot_at >= SNAPSHOT_MS:
             self._write([], [], now, self._peaks())  # never behind the snapshot
             self._save_if_caught_up(now)
 
     def _save_if_caught_up(self, now: int) -> None:
+        """Begin to save; the alarms go on meanwhile."""
         self._snapshot_at = now
-        if any(follower.is_catching_up for follower in self._lanes.values()):
-            return
-        with self._outages("snapshot"):
-            lanes = {lane: follower.snapshot() for lane, follower in self._lanes.items()}
-            save_snapshot(self._snapshot_path, lanes)
-            for follower in self._lanes.values():
-                follower.reader.retain(follower.position)
+        if not any(follower.is_catching_up for follower in self._lanes.values()):
+            self._saver.begin({lane: f.snapshot() for lane, f in self._lanes.items()})
+
+    def _finish_snapshot(self) -> None:
+        """Let the journal go up to what is saved."""
+        if self._saver.is_busy:
+            with self._outages("snapshot"):
+                for lane, position in self._saver.finish().items():
+                    self._lanes[lane].reader.retain(position)
 
     def _status_if_due(self) -> None:
         now = self._now()

@@ -147,7 +147,7 @@ class Route(_Strict):
     rules: tuple[str, ...] = ()
     rule_kinds: tuple[Literal["stages", "event", "silence", "clock"], ...] = ()
     areas: tuple[str, ...] = ()
-    min_level: int = Field(1, ge=1, le=5)
+    min_level: int = Field(default=1, ge=1, le=5)
     roles: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     channels: tuple[Channel, ...] = Field(min_length=1)

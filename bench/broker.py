@@ -5,6 +5,7 @@ Refuses to know who talks to it. Accounts and rights are those of an installatio
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -56,7 +57,10 @@ class Broker:
             self._process = subprocess.Popen(
                 [str(servers.mosquitto), "-c", str(config)], stdout=log, stderr=log
             )
-        self._until_listening()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            self._until_listening()
+            on_failure.pop_all()
 
     @property
     def pid(self) -> int:
@@ -75,7 +79,6 @@ class Broker:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
-        self.close()
         raise BenchError(f"mosquitto does not listen: {self._log.read_text()[-500:]}")
 
 

@@ -125,11 +125,10 @@ class RunningSystem:
                 [sys.executable, "-m", "satomori", "run", "--config", str(place.config)],
                 stdout=log, stderr=log,
             )  # fmt: skip
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.close)
             self._pids = self._until_ready()
-        except BenchError:
-            self.close()
-            raise
+            on_failure.pop_all()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -170,14 +169,18 @@ class RunningSystem:
         return time.monotonic()
 
     def close(self) -> None:
-        """Stop everything in order."""
+        """Stop everything in order; stopped while it starts, it leaves children that end soon."""
+        children = self._children().values()
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(90)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        end = time.monotonic() + 20
+        while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < end:
+            time.sleep(0.05)
 
     def _until_ready(self) -> dict[str, int]:
         end = time.monotonic() + 90

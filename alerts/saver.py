@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.arrays import Arrays
 from alerts.snapshot import LaneSnapshot, save_snapshot
 from devices.frames import Lane, Position
 
@@ -24,6 +29,7 @@ class SnapshotSaver:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts.snapshot")
         self._writing: Future[Positions] | None = None
+        self._copies: Arrays = {}
 
     @property
     def is_busy(self) -> bool:
@@ -38,7 +44,9 @@ class SnapshotSaver:
     def begin(self, lanes: Mapping[Lane, LaneSnapshot]) -> None:
         """Copy these and write them; call it only while not busy."""
         copies = {
-            lane: replace(one, arrays={name: array.copy() for name, array in one.arrays.items()})
+            lane: replace(
+                one, arrays={n: self._copy(f"{lane}/{n}", a) for n, a in one.arrays.items()}
+            )
             for lane, one in lanes.items()
         }
         self._writing = self._thread.submit(self._save, copies)
@@ -50,6 +58,15 @@ class SnapshotSaver:
         """
         writing, self._writing = self._writing, None
         return {} if writing is None else writing.result()
+
+    def _copy(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """A copy where the last one stood, if it fits: fresh memory costs more than the copy."""
+        before = self._copies.get(name)
+        if before is None or before.shape != array.shape or before.dtype != array.dtype:
+            before = self._copies[name] = array.copy()
+        else:
+            np.copyto(before, array)
+        return before
 
     def _save(self, lanes: Mapping[Lane, LaneSnapshot]) -> Positions:
         save_snapshot(self._path, lanes)

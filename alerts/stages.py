@@ -8,6 +8,7 @@ run again from the state before it (``alerts.rerun``). Refuses to know clocks an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -32,7 +33,7 @@ from alerts.rerun import Retold, Teller, episodes, go_again, retell
 from alerts.rules import EventRule, StagesRule
 from alerts.scribe import Place, Scribe, Shown, When
 from alerts.standings import Standings, renumber
-from alerts.trail import NO_FLOOR, Told, Trace, Trail
+from alerts.trail import NO_FLOOR, Told, Trace, Trail, Way
 from alerts.transitions import Correction
 from devices.readings import Float64s, Indices, Int32s
 
@@ -173,7 +174,7 @@ class Stages:
     def _is_indifferent(self, place: int, trace: Trace | None, sample: Sample) -> bool:
         """True if nothing would be otherwise with the sample, and no hold is running there."""
         before = normal_place(self._table.rungs) if trace is None else trace.state
-        if any(next_due(standing, self._shape) != NEVER for standing in before.standings):
+        if self._is_held(before):
             return False
         state = before.copy()
         thresholds = self._table.thresholds[place].tolist()
@@ -197,10 +198,7 @@ class Stages:
         self, place: int, late: Late, past: Past, *, is_late: bool
     ) -> list[Finding] | None:
         way, series = self._trail.way(place), late.series
-        start = way.calm_before(late.sample.at)
-        floor = max(way.floor, self._since)
-        if start is None:
-            start = Trace(floor, normal_place(self._table.rungs), (None, None))
+        start = self._start_of(way, late.sample.at)
         now = self._table.load_place(place)
         samples = past.history.since(series, start.at + 1)
         gone = go_again(
@@ -271,6 +269,23 @@ class Stages:
             self._last_peaks.pop(alarm, None)
             if self._scribe.open.get(self._key(slot)) == alarm:
                 self._peaks.put(slot, peak)
+
+    def _start_of(self, way: Way, at: int) -> Trace:
+        """Where to go again from for a reading at ``at``: no alarm is open there if we can help it.
+
+        What lies between the newest trace and the reading changed nothing, and is passed over.
+        """
+        start = way.calm_before(at)
+        is_newest = start is way.before(at)
+        if start is None:
+            floor = max(way.floor, self._since)
+            start = Trace(floor, normal_place(self._table.rungs), (None, None))
+        if is_newest and not self._is_held(start.state):
+            return replace(start, at=at - 1)
+        return start
+
+    def _is_held(self, state: PlaceState) -> bool:
+        return any(next_due(standing, self._shape) != NEVER for standing in state.standings)
 
     def _stand(self, place: int, state: PlaceState, retold: Retold) -> None:
         self._table.keep_place(place, state)

@@ -59,6 +59,7 @@ class Way:
     floor: int = NO_FLOOR
     traces: list[Trace] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    packed: tuple[NDArray[Any], NDArray[Any]] | None = None  # as last saved, while it is so
 
     def before(self, at: int) -> Trace | None:
         """The newest trace before ``at``; None if all was normal."""
@@ -76,6 +77,7 @@ class Way:
 
     def cut(self, after: int) -> None:
         """Forget what came after ``after`` (exclusive): it is gone again."""
+        self.packed = None
         while self.traces and self.traces[-1].at > after:
             self.traces.pop()
         self.told = [one for one in self.told if one.nominal <= after]
@@ -83,6 +85,7 @@ class Way:
     def forget(self, first: int) -> None:
         """Begin with the trace of this number."""
         if first > 0:
+            self.packed = None
             self.traces = self.traces[first:]
             self.floor = self.traces[0].at
             self.told = [one for one in self.told if one.nominal > self.floor]
@@ -94,6 +97,7 @@ class Trail:
     def __init__(self) -> None:
         self.ways: dict[int, Way] = {}
         self._states = 0
+        self._limit = MAX_STATES
 
     def way(self, place: int) -> Way:
         """The way of a place, to be read."""
@@ -104,6 +108,7 @@ class Trail:
     ) -> None:
         """Go on from where the place is; readings before ``kept_from`` are not kept any more."""
         way = self.ways.setdefault(place, Way())
+        way.packed = None
         for trace in traces:
             if trace.at <= way.floor:  # behind a line that was drawn: it is the line that moves on
                 way.traces[:1] = [Trace(way.floor, trace.state, trace.open)]
@@ -114,7 +119,7 @@ class Trail:
         gone = sum(trace.at < kept_from for trace in way.traces)
         way.forget(gone - 1)
         self._states -= max(0, gone - 1)
-        if self._states > MAX_STATES:
+        if self._states > self._limit:
             self._forget_half()
 
     def cut(self, place: int, after: int) -> None:
@@ -131,6 +136,7 @@ class Trail:
 
     def take_over(self, place: int, way: Way) -> None:
         """Let this be the way of a place."""
+        way.packed = None  # the place has another number
         self._states += len(way.traces) - len(self.way(place).traces)
         self.ways[place] = way
 
@@ -142,18 +148,19 @@ class Trail:
         for way in self.ways.values():
             way.forget(len(way.traces) // 2)
         self._states = self.states()
+        self._limit = max(MAX_STATES, 2 * self._states)  # a place keeps one at least
 
     # ── snapshot ────────────────────────────────────────────────────────────────────────────
 
     def state(self, rungs: int, scribe: Scribe) -> Arrays:
         """All state as named arrays."""
-        ways = self.ways.items()
+        floors = np.array([(p, w.floor) for p, w in self.ways.items()], np.int64)
+        none = np.zeros(0, _trace_type(rungs)), np.zeros(0, _TOLD)
+        packed = [none, *(_packed(p, w, rungs, scribe) for p, w in self.ways.items())]
         return {
-            "floors": np.array([(p, w.floor) for p, w in ways], np.int64).reshape(len(ways), 2),
-            "traces": np.array(
-                [_trace_row(p, t) for p, w in ways for t in w.traces], _trace_type(rungs)
-            ),
-            "told": np.array([_told_row(p, t, scribe) for p, w in ways for t in w.told], _TOLD),
+            "floors": floors.reshape(len(self.ways), 2),
+            "traces": np.concatenate([traces for traces, _ in packed]),
+            "told": np.concatenate([told for _, told in packed]),
         }
 
     @classmethod
@@ -188,6 +195,16 @@ class Trail:
         if place not in self.ways:
             raise OtherLayout(f"trail: no floor of place {place}")
         return self.ways[place]
+
+
+def _packed(place: int, way: Way, rungs: int, scribe: Scribe) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The traces and the told of a way as arrays: of most places they are as they were last."""
+    if way.packed is None:
+        way.packed = (
+            np.array([_trace_row(place, one) for one in way.traces], _trace_type(rungs)),
+            np.array([_told_row(place, one, scribe) for one in way.told], _TOLD),
+        )
+    return way.packed
 
 
 def _trace_type(rungs: int) -> np.dtype[Any]:

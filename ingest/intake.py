@@ -149,6 +149,7 @@ class Intake:
         name = f"{self._prefix}-sys"
         return SelfWatch(
             places,
+            name,
             greeting_of(f"{name}-{self._client_secret}" if self._client_secret else name),
             self._broker,
             journal=self._lanes[Lane.URGENT].add,

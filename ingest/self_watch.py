@@ -58,6 +58,7 @@ class SelfWatch:
     def __init__(
         self,
         places: WatchPlaces,
+        name: str,
         greeting: Greeting,
         broker: BrokerAddress,
         *,
@@ -68,7 +69,7 @@ class SelfWatch:
         before: Mapping[str, float],
         now: Callable[[], int],
     ) -> None:
-        """``greeting`` is our own at the ``broker``, see `greeting_of`.
+        """``name`` is what people call our connection, ``greeting`` what it says to the ``broker``.
 
         ``consumers`` are those of the lanes; ``before`` the totals of an earlier process.
         """
@@ -91,6 +92,7 @@ class SelfWatch:
             on_messages=self._hear,
             on_link=self._note_link,
             on_session_lost=lambda _: None,
+            name=name,  # the client id ends in a secret
         )
 
     async def run(self) -> None:

@@ -149,8 +149,8 @@ _TROUBLE = (
     ("protocol_error", re.compile(r"Client (?P<client>.+) disconnected due to protocol error")),
     ("malformed", re.compile(r"Client (?P<client>.+) disconnected due to malformed packet")),
     ("not_authorised", re.compile(r"Client (?P<client>.+) disconnected, not authorised")),
-    # With max_queued_messages 0 mosquitto 2.0.11 answers a PUBLISH that it refuses (by its ACL above
-    # all) and then ends the connection with this line; "Denied" it says at log_type debug only.
+    # With max_queued_messages 0 mosquitto 2.0.11 answers a PUBLISH that its ACL refuses, then ends
+    # the connection with this line; "Denied" it says at log_type debug only.
     ("publish_refused", re.compile(r"read/write on client (?P<client>.+): Unknown error")),
     ("publish_denied", re.compile(r"Denied PUBLISH from (?P<client>\S+)")),
     ("dropped", re.compile(r"Outgoing messages are being dropped for client (?P<client>.+?)\.?$")),

@@ -145,12 +145,13 @@ def test_a_broker_that_cannot_be_trusted_is_said_once_and_page_and_readiness_kno
     city.system.start(is_ready=False)
 
     def have_tried() -> bool:
-        return len(city.log_lines("ingest.broker.away")) >= 2 and _tries(city) >= 6
+        return len(city.log_lines("ingest.broker.away")) >= 3 and _tries(city) >= 6
 
     wait_until(have_tried, f"several tries, in {city.system.log}", 30)
     lines = city.log_lines("ingest.broker.away")
     assert sorted(line["connection"] for line in lines) == [
         "satomori-intake-routine-0",
+        "satomori-intake-sys",
         "satomori-intake-urgent-0",
     ]
     assert all(said in line["error"] for line in lines), lines

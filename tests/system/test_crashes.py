@@ -51,7 +51,10 @@ Reading = tuple[str, int, float]  # device, measured_at, value
 
 
 class Load:
-    """Publishes numbered readings of DEVICES devices; remembers what the broker acknowledged."""
+    """Publishes numbered readings of DEVICES devices; remembers what the broker acknowledged.
+
+    One in eight, the one that crosses the threshold, is held back and sent rounds later.
+    """
 
     def __init__(self, login: tuple[str, int, str, str], seed: int) -> None:
         self._publisher = Publisher(
@@ -60,8 +63,11 @@ class Load:
         self._sent: list[Reading] = []
         self._receipts: list[Receipt] = []
         self._numbers: Counter[str] = Counter()
+        self._published: Counter[str] = Counter()
         self._values = {name: random.Random(f"{seed}-{name}") for name, _ in fleet()}
         self._last_at: dict[str, int] = {}
+        self._held: list[tuple[str, Reading]] = []  # kind, reading
+        self.late = 0
         self.skipped: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -81,21 +87,40 @@ class Load:
         for name, kind in fleet():
             self._numbers[name] += 1
             if name == skip:
-                self.skipped[name] = self._numbers[name]
-                self._numbers[name] += 1
+                self._published[name] += 1
+                self.skipped[name] = self._published[name]
             is_gauge = kind == "river-gauge"
             is_high = (self._numbers[name] // 8 + len(self._values) * is_gauge) % 2
             level = self._values[name].uniform(1.0, 1.9) + is_high  # crosses every 8 readings
             value = round(level / (1 if is_gauge else 10), 4)
             measured_at = max(time.time_ns() // 1_000_000, self._last_at.get(name, 0) + 1)
             self._last_at[name] = measured_at
-            quantity = "water.level" if is_gauge else "paddy.depth"
-            message = {"t": measured_at, "n": self._numbers[name], "v": {quantity: value}}
-            self._sent.append((name, measured_at, value))
-            self._publisher.publish(f"field/v1/{kind}/{name}/up", json.dumps(message).encode())
+            reading = (name, measured_at, value)
+            if self._numbers[name] % 8 == 0:  # the one that crosses
+                self._held.append((kind, reading))
+            else:
+                self._publish(kind, reading)
+        if len(self._held) > DEVICES:
+            self._send_held()
+
+    def _publish(self, kind: str, reading: Reading) -> None:
+        name, measured_at, value = reading
+        self._published[name] += 1
+        quantity = "water.level" if kind == "river-gauge" else "paddy.depth"
+        message = {"t": measured_at, "n": self._published[name], "v": {quantity: value}}
+        self._sent.append(reading)
+        self._publisher.publish(f"field/v1/{kind}/{name}/up", json.dumps(message).encode())
+
+    def _send_held(self) -> None:
+        """The newest first, as a gateway would that was cut off."""
+        held, self._held = self._held, []
+        self.late += len(held)
+        for kind, reading in reversed(held):
+            self._publish(kind, reading)
 
     def wait_acknowledged(self) -> None:
         """Until the broker has acknowledged everything, and somebody had subscribed to it."""
+        self._send_held()
         self._publisher.drain(30)
         assert self._publisher.unheard == 0, "published while nobody had subscribed"
 
@@ -155,7 +180,9 @@ def _steps(system: RunningSystem) -> Counter[tuple[str, int, int]]:
     database = system.database()
     with database.connect() as connection:
         rows = connection.execute(
-            select(transition.c.device, transition.c.measured_at, transition.c.to_level)
+            select(transition.c.device, transition.c.measured_at, transition.c.to_level).where(
+                transition.c.withdrawn_at.is_(None)
+            )
         ).all()
     database.dispose()
     return Counter((names[device], at, level) for device, at, level in rows)
@@ -169,6 +196,7 @@ def _assert_nothing_lost(system: RunningSystem, load: Load) -> None:
     repeated = {reading: n for reading, n in stored.items() if n > 1}
     assert not repeated, f"stored more than once: {dict(list(repeated.items())[:5])}"
     assert set(stored) == load.acknowledged, "a reading that nobody sent"
+    assert load.late > 10, "the load must be out of order"
     steps = _steps(system)
     expected = _expected_steps(set(stored))
     assert len(expected) > 10, "the load must make rules fire"
@@ -196,7 +224,12 @@ def _assert_everybody_was_told(system: RunningSystem) -> None:
     with database.connect() as connection:
         states = Counter(connection.scalars(select(delivery.c.state)))
         twice = connection.execute(
-            select(delivery.c.transition, delivery.c.person, delivery.c.channel)
+            select(
+                delivery.c.transition,
+                delivery.c.is_withdrawal,
+                delivery.c.person,
+                delivery.c.channel,
+            )
         ).all()
     database.dispose()
     assert set(states) == {"sent"}, states

@@ -49,6 +49,8 @@ PEAKS_MS: Final = 1_000  # a peak is told at a transition of its alarm, else so 
 SNAPSHOT_MS: Final = 10_000
 STATUS_MS: Final = 1_000
 LOOK_S: Final = 0.2
+WORK_MS: Final = 50
+INBOX_MS: Final = 100
 AGAIN_S: Final = 0.5
 
 
@@ -89,7 +91,9 @@ class AlertService:
         self._has_queued = False
         self._is_whole = True  # False from the first entry that is run until it is committed
         self._troubles: dict[str, str] = {}
-        self._committed_at = self._peaks_at = self._snapshot_at = self._status_at = 0
+        self._committed_at = self._peaks_at = self._snapshot_at = self._status_at = (
+            self._inbox_at
+        ) = 0
         self._courier = Courier(
             self._outbox, channels, now=now, registry=lambda: self._known, public_url=public_url
         )
@@ -118,12 +122,23 @@ class AlertService:
 
     async def _follow(self) -> None:
         while True:
-            has_worked = await asyncio.to_thread(self._step)
+            has_worked = await asyncio.to_thread(self._steps)
             if self._has_queued:
                 self._has_queued = False
                 self._courier.nudge()
             if not has_worked:
                 await self._wait()
+
+    def _steps(self) -> bool:
+        """Steps while there is something to read and nobody to be told; a short while at most.
+
+        One hop to this thread for several of them: at many small batches the hops cost most.
+        """
+        until = self._now() + WORK_MS
+        while has_worked := self._step():
+            if self._has_queued or self._now() >= until:
+                break
+        return has_worked
 
     def _step(self) -> bool:
         """One round of the process's work; True if there was anything to read."""
@@ -255,7 +270,11 @@ class AlertService:
         return {str(lane): position for lane, position in found.items() if position}
 
     def _apply_inbox(self) -> None:
-        if self._ledger.apply_inbox(self._now()):
+        now = self._now()
+        if now - self._inbox_at < INBOX_MS:
+            return
+        self._inbox_at = now
+        if self._ledger.apply_inbox(now):
             self._wake()
 
     def _snapshot_if_due(self) -> None:

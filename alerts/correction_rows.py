@@ -165,7 +165,7 @@ def _recompute(connection: Connection, one: str, end: Outcome, revision: int, no
         .order_by(transition.c.measured_at, transition.c.seq)
     ).all()
     values = _as_told(rows, end) if rows else _withdrawn(connection, one, now)
-    if rows and one in end.peaks:
+    if one in end.peaks:
         values["peak_value"] = end.peaks[one]
     connection.execute(update(alarm).where(alarm.c.id == one).values(revision=revision, **values))
 

@@ -223,8 +223,10 @@ class Stages:
             for slot, alarm, peak, _ in peaks:
                 self._raise(slot, alarm, peak)
             return []
-        exact = {a: None if p == NOTHING else p for _, a, p, is_exact in peaks if is_exact}
-        self._set_peaks(peaks, {w.transition.alarm for w in retold.withdrawn})
+        lost = {w.transition.alarm for w in retold.withdrawn} | {a for a, _ in retold.heirs}
+        exact: dict[str, float | None] = dict.fromkeys(lost - {a for _, a, _, _ in peaks})
+        exact |= {a: None if p == NOTHING else p for _, a, p, is_exact in peaks if is_exact}
+        self._set_peaks(peaks, lost)
         if not retold.is_different and not exact:
             return []
         return [Finding(late.row, _correction(late, retold, exact))]

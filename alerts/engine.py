@@ -53,6 +53,9 @@ from devices.kinds import KINDS
 from devices.readings import Indices, Int32s, Quality, Readings, concatenate, rounds
 from devices.registry import RegistrySnapshot
 
+APART_MS: Final = 1_000
+"""What came together stays together: readings that were ahead are set apart within this."""
+
 _DRILL: Final = np.uint8(Quality.EXERCISE)
 
 
@@ -225,10 +228,14 @@ class Engine:
         heard = Heard(self._listening.devices_of(batch.series), batch.received_at)
         self._listening.hear(heard.devices, heard.received_at)
         found = {name: [*e.on_heard(heard, self._listening)] for name, e in self._named()}
-        batch = _by_our_clock(batch)
+        is_ahead = batch.measured_at > batch.received_at
+        if has_ahead := bool(is_ahead.any()):
+            batch = _by_our_clock(batch)
         past = self._past()
         for rows in rounds(batch.series):
             chosen = rows
+            if has_ahead:
+                self._set_apart(batch, rows[is_ahead[rows]])
             is_newer = batch.measured_at[chosen] > self._memory.measured_at[batch.series[chosen]]
             if not is_newer.all():
                 self._take_late(batch, chosen[~is_newer], found)
@@ -239,6 +246,17 @@ class Engine:
                 found[name] += evaluator.on_readings(fresh, past)
             self._memory.take_in(fresh)
         return _in_order(found.values())
+
+    def _set_apart(self, batch: Readings, ahead: Indices) -> None:
+        """Give readings that were ahead of us, and came together, moments of their own.
+
+        A device whose clock runs ahead may say several things at once: by our clock they would all
+        be of the moment at which they came, and each would take the place of the one before.
+        """
+        newest = self._memory.measured_at[batch.series[ahead]]
+        came = batch.measured_at[ahead]
+        is_taken = (newest >= came) & (newest - came < APART_MS)
+        batch.measured_at[ahead[is_taken]] = newest[is_taken] + 1
 
     def _take_late(
         self, batch: Readings, rows: Indices, found: Mapping[str, list[Finding]]
@@ -293,13 +311,11 @@ def _evaluator(rule: Rule, version: str, world: World) -> Evaluator:
 
 
 def _by_our_clock(batch: Readings) -> Readings:
-    """The same readings, none measured after we had it.
+    """The same readings, none measured after we had it, in columns of their own.
 
     One that is ahead would make all that follow late, and rules blind, until our clock has come
     as far.
     """
-    if not (batch.measured_at > batch.received_at).any():
-        return batch
     return replace(batch, measured_at=np.minimum(batch.measured_at, batch.received_at))
 
 

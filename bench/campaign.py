@@ -30,7 +30,7 @@ RUNS = {
     "connections": f"ingest --connections 500 {_SHORT}",
     "devices": f"ingest --devices 50000 {_SHORT}",
     "batches": f"ingest --readings-per-message 10 {_SHORT}",
-    "sustained": f"ingest --backlog 100000 {_SHORT}",
+    "flood": f"ingest --backlog 0 {_SHORT}",
     "influxdb": f"ingest --store influxdb {_SHORT}",
     "latency": "ingest --rate 10000 --seconds 60 --no-references",
     "storm": "storm",

@@ -16,8 +16,9 @@ class Options:
     """One run: ``rate`` 0 is as fast as the broker answers.
 
     ``warm_up_s`` comes first and is drained; it counts for what is lost, not for rates and CPU.
-    ``backlog`` bounds how many messages the publisher may be ahead of the consumer (0: as many as
-    the memory lets it). ``flush_s`` is [store] flush_s, as it is shipped, for the reference, too.
+    ``backlog`` bounds how many messages the publisher may be ahead of the consumer, so that a rate
+    is one that can be sustained; 0 lets it be ahead by what broker and memory hold: a flood.
+    ``flush_s`` is [store] flush_s, as it is shipped, for the reference, too.
     ``reference_seconds`` 0 is as long as the run itself.
     """
 
@@ -29,7 +30,7 @@ class Options:
     window: int = 400
     rules: int = 20
     readings_per_message: int = 1
-    backlog: int = 0
+    backlog: int = 100_000
     fire_every: int = 1000
     flush_s: float = 5.0
     store: Literal["duckdb", "influxdb"] = "duckdb"

@@ -146,8 +146,9 @@ class RunningSystem:
             raise BenchError(f"a process died: {self._words()}")
 
     def messages(self) -> int:
-        """How many messages are journaled by now; up to a second old."""
-        return sum(lane["messages"] for lane in self.intake()["lanes"].values())
+        """How many messages are journaled by now, each once; up to a second old."""
+        lanes = self.intake()["lanes"].values()
+        return sum(lane["messages"] - lane["repeated"] for lane in lanes)
 
     def intake(self) -> Mapping[str, Any]:
         """What intake says of itself."""

@@ -30,6 +30,9 @@ log = structlog.get_logger()
 MAX_PENDING: Final = 20_000
 MAX_PENDING_BYTES: Final = 64 << 20
 CONNECT_TIMEOUT_S: Final = 10.0
+SUBSCRIBED_TIMEOUT_S: Final = 300.0
+"""A broker that goes on with a session sends what waits there before it answers anything else; that
+it lives at all is watched meanwhile as ever (keep-alive)."""
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
 REFUSED_PAUSE_S: Final = 30.0
@@ -240,13 +243,16 @@ class Consumer:
                 await asyncio.get_running_loop().create_connection(
                     lambda: session, broker.host, broker.port, ssl=tls
                 )
+                await asyncio.shield(session.greeted)
+            async with asyncio.timeout(SUBSCRIBED_TIMEOUT_S):
                 await asyncio.shield(session.ready)
         except ssl.SSLCertVerificationError as error:
             if tls is None or broker.tls_ca is None:
                 raise
             raise not_trusted(error, tls, broker.tls_ca, broker.host, broker.port) from error
         except TimeoutError as error:
-            raise NoAnswerError(f"no answer within {CONNECT_TIMEOUT_S:.0f} s") from error
+            waited_s = SUBSCRIBED_TIMEOUT_S if session.greeted.done() else CONNECT_TIMEOUT_S
+            raise NoAnswerError(f"no answer within {waited_s:.0f} s") from error
 
     def _close_gathering(self, session: Session) -> None:
         """Put what the session gathered aside as one batch and let it begin another."""

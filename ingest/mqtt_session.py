@@ -84,6 +84,7 @@ class Session(asyncio.Protocol):
     def __init__(self, greeting: Greeting, listener: Listener) -> None:
         self.publishes = Publishes()
         loop = asyncio.get_running_loop()
+        self.greeted: asyncio.Future[None] = loop.create_future()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self._loop, self._greeting, self._listener = loop, greeting, listener
@@ -187,7 +188,7 @@ class Session(asyncio.Protocol):
         if self._alarm is not None:
             self._alarm.cancel()
         reason = self._reason or exc or ConnectionEndedError("closed by the broker")
-        for future in (self.ready, self.closed):
+        for future in (self.greeted, self.ready, self.closed):
             if not future.done():
                 future.set_exception(reason)
                 future.exception()  # whoever awaits it still gets it; nobody has to
@@ -221,6 +222,8 @@ class Session(asyncio.Protocol):
         self._is_greeted = True
         if connack.server_keep_alive_s:
             self._keep_alive_s = min(self._keep_alive_s, connack.server_keep_alive_s)
+        if not self.greeted.done():
+            self.greeted.set_result(None)
         self._listener.greeted(is_session_present=connack.is_session_present)
         greeting = self._greeting
         if greeting.retired:

@@ -49,8 +49,8 @@ def ingest(
     warm_up: WarmUp = 5.0,
     rate: Annotated[float, typer.Option(help="Messages a second; 0: as fast as possible.")] = 0.0,
     backlog: Annotated[
-        int, typer.Option(help="Publishers are at most so many messages ahead; 0: as memory lets.")
-    ] = 0,
+        int, typer.Option(help="Publishers are at most so many messages ahead; 0: a flood.")
+    ] = 100_000,
     rules: Rules = 20,
     readings_per_message: Annotated[int, typer.Option(min=1, max=50)] = 1,
     tls: Annotated[

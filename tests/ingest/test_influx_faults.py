@@ -292,10 +292,9 @@ async def test_a_request_that_is_too_large_for_the_way_is_sent_in_smaller_ones(
     assert one_town.store.counts.rows == 65
 
 
+@pytest.mark.parametrize("influx", ["2"], indirect=True)  # there every server has authorisation
 def test_another_secret_takes_effect_without_a_restart(influx: Influx, tmp_path: Path) -> None:
     """The password is changed at the server, then in our file; nothing is lost in between."""
-    if influx.generation != "2":
-        pytest.skip("authorisation is tested on 2.x, where every server has it")
     secret = SECRET
     address = replace(influx.address, database=f"t{uuid.uuid4().hex[:9]}", secret=lambda: secret)
     store = InfluxStore(replace(address, personal_database=f"{address.database}_p"), tmp_path)

@@ -261,3 +261,25 @@ def _make_certificate(directory: Path) -> None:
          "-keyout", directory / "k.pem", "-out", directory / "c.pem"],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+async def test_a_broker_that_first_sends_what_waits_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its SUBACK stands behind the backlog: that may take longer than the answer to CONNECT."""
+    monkeypatch.setattr(mqtt, "CONNECT_TIMEOUT_S", 0.2)
+    greeted: list[bytes] = []
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.append(await reader.read(4096))
+        writer.write(b"\x20\x03\x01\x00\x00")  # CONNACK, session present
+        for _ in range(5):
+            writer.write(b"\x30\x0b\x00\x07field/x\x00p")
+            await asyncio.sleep(0.1)
+        writer.write(SUBACK_5)
+        await reader.read(-1)
+
+    async with wicked_broker(behaviour) as port, running(Reader(port)) as reader:
+        await until(lambda: reader.consumer.link.is_up, "the link")
+        await until(lambda: reader.payloads == [b"p"] * 5, "the backlog")
+    assert len(greeted) == 1

@@ -153,7 +153,8 @@ def run_storm(
 ) -> StormResult:
     """Run one storm. Raises BenchError when it could not be run."""
     progress = progress or Progress()
-    options = replace(options, rate=storm.rate, seconds=storm.calibrate_s + storm.seconds)
+    seconds = storm.calibrate_s + storm.seconds
+    options = replace(options, rate=storm.rate, seconds=seconds, backlog=0)  # it must gather
     with prepared(options, servers, progress) as (place, _):
         with running(place, servers, None) as system:
             load = Load(place.target(), place.options, place.folder)

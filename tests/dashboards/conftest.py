@@ -88,9 +88,12 @@ class House:
     people: dict[str, int] = field(default_factory=dict)
     static_dir: Path | None = None
     store_type: type[DuckDBStore] = DuckDBStore
+    opened: list[JournalFollower | SeriesStore] = field(default_factory=list)
 
     def followers(self, reader: str) -> dict[Lane, JournalFollower]:
-        return {lane: JournalFollower(self.root / "journal" / lane, lane, reader) for lane in Lane}
+        found = {lane: JournalFollower(self.root / "journal" / lane, lane, reader) for lane in Lane}
+        self.opened += found.values()
+        return found
 
     def series(self, device: str, quantity: str) -> int:
         snapshot = self.registry.snapshot()
@@ -152,11 +155,10 @@ class House:
         (self.root / "run" / f"{process}.json").write_text(json.dumps(fields))
 
     def app(self, store: SeriesStore | None = None) -> FastAPI:
-        writer = StoreWriter(
-            store or self.store_type(self.root / "store" / "readings.duckdb"),
-            self.followers("store"),
-            flush_s=0.1,
-        )
+        if store is None:
+            store = self.store_type(self.root / "store" / "readings.duckdb")
+            self.opened.append(store)
+        writer = StoreWriter(store, self.followers("store"), flush_s=0.1)
         return create_app(
             database=self.database,
             registry=self.registry,
@@ -235,6 +237,8 @@ def house(tmp_path: Path, clock: Clock) -> Iterator[House]:
     for name, role in PEOPLE.items():
         built.people[name] = add_person(database, name, role=role).id
     yield built
+    for one in built.opened:
+        one.close()
     for journal in journals.values():
         journal.append([TickFrame(clock())])
         journal.close()

@@ -1,8 +1,8 @@
 """The whole list of measurements behind docs/performance.md, one after the other.
 
-    python -m bench.campaign results.jsonl            # about 25 minutes
+    python -m bench.campaign results.jsonl            # about 20 minutes
     python -m bench.campaign results.jsonl --quick    # a few seconds each: does everything run?
-    python -m bench.campaign results.jsonl --long     # ten minutes at 10,000 messages a second
+    python -m bench.campaign results.jsonl --long     # ten minutes at 5,000 messages a second
     python -m bench.campaign results.jsonl --table    # the Markdown tables of a file of results
 
 Each run is a command as a person would type it; its line in the file is {"name", "command",
@@ -23,20 +23,20 @@ from typing import Any
 
 from bench.tables import campaign_tables
 
-_SHORT = "--seconds 20 --no-references"
+_SHORT = "--seconds 15 --warm-up 3 --no-references"
 RUNS = {
     "default": "ingest",
-    "tls": "ingest --tls --seconds 20",
+    "tls": f"ingest --tls {_SHORT}",
     "connections": f"ingest --connections 500 {_SHORT}",
     "devices": f"ingest --devices 50000 {_SHORT}",
     "batches": f"ingest --readings-per-message 10 {_SHORT}",
     "flood": f"ingest --backlog 0 {_SHORT}",
     "influxdb": f"ingest --store influxdb {_SHORT}",
-    "latency": "ingest --rate 10000 --seconds 60 --no-references",
+    "latency": "ingest --rate 10000 --seconds 30 --no-references",
     "storm": "storm",
     "growth": "ingest-growth",
 }
-LONG = {"minutes": "ingest --rate 10000 --minutes 10 --no-references"}
+LONG = {"minutes": "ingest --rate 5000 --minutes 10 --no-references"}
 _QUICK = {
     "ingest": "--devices 500 --connections 10 --seconds 3 --warm-up 1 --rate 2000",
     "storm": "--devices 1000 --connections 10 --seconds 6 --calibrate 6 --rate 6000",

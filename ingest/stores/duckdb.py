@@ -61,7 +61,7 @@ class DuckDBStore:
         path: Path,
         *,
         threads: int = 2,
-        memory_limit: str = "1GB",
+        memory_limit: str = "256MB",
         least_free_bytes: int = 0,
     ) -> None:
         """Open the file; raises StoreOutage where another process holds it or it cannot be read.

@@ -93,7 +93,11 @@ def _transitions(system: RunningSystem, device: int) -> list[Transition]:
 def river_system(tmp_path: Path) -> Iterator[RunningSystem]:
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES, encoding="utf-8")
-    system = RunningSystem(tmp_path, sections={"alerts": {"rules_file": str(rules)}})
+    sections = {
+        "alerts": {"rules_file": str(rules)},
+        "intake": {"readings_per_minute_per_device": 0},  # a season in a minute is no real device
+    }
+    system = RunningSystem(tmp_path, sections=sections)
     yield system
     system.stop()
 

@@ -64,12 +64,13 @@ class Codec:
     name: str
     script: str
     may_reuse: bool = False
+    digest: str = field(init=False, repr=False)
+    """What identifies the script and how it is run; 32 hex digits."""
 
-    @property
-    def digest(self) -> str:
-        """What identifies the script and how it is run; 32 hex digits."""
+    def __post_init__(self) -> None:
+        """Hash once: a script is long, and every message asks."""
         text = f"{self.may_reuse:d}\n{self.script}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, digest_size=16).hexdigest()
+        object.__setattr__(self, "digest", hashlib.blake2b(text, digest_size=16).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,44 +3,39 @@
 (function () {
   'use strict';
   var parse = JSON.parse, text = JSON.stringify, ToDate = Date;
-  function older(data) { return { data: data }; }
-  var calls = {
-    decodeUplink: function (input) {
-      if (typeof decodeUplink === 'function') return decodeUplink(input);
-      if (typeof Decoder === 'function') return older(Decoder(input.bytes, input.fPort));
-      if (typeof Decode === 'function')
-        return older(Decode(input.fPort, input.bytes, input.variables || {}));
-      return undefined;
-    },
-    encodeDownlink: function (input) {
-      if (typeof encodeDownlink === 'function') return encodeDownlink(input);
-      if (typeof Encoder === 'function')
-        return { fPort: input.fPort, bytes: Encoder(input.data, input.fPort) };
-      if (typeof Encode === 'function')
-        return { fPort: input.fPort, bytes: Encode(input.fPort, input.data, input.variables || {}) };
-      return undefined;
-    },
-    decodeDownlink: function (input) {
-      if (typeof decodeDownlink === 'function') return decodeDownlink(input);
-      return undefined;
-    }
-  };
-  var has = {
+  var find = {
     decodeUplink: function () {
-      return typeof decodeUplink === 'function' || typeof Decoder === 'function' ||
-        typeof Decode === 'function';
+      if (typeof decodeUplink === 'function') return decodeUplink;
+      if (typeof Decoder === 'function')
+        return function (input) { return { data: Decoder(input.bytes, input.fPort) }; };
+      if (typeof Decode === 'function')
+        return function (input) {
+          return { data: Decode(input.fPort, input.bytes, input.variables || {}) };
+        };
+      return null;
     },
     encodeDownlink: function () {
-      return typeof encodeDownlink === 'function' || typeof Encoder === 'function' ||
-        typeof Encode === 'function';
+      if (typeof encodeDownlink === 'function') return encodeDownlink;
+      if (typeof Encoder === 'function')
+        return function (input) {
+          return { fPort: input.fPort, bytes: Encoder(input.data, input.fPort) };
+        };
+      if (typeof Encode === 'function')
+        return function (input) {
+          return { fPort: input.fPort, bytes: Encode(input.fPort, input.data, input.variables || {}) };
+        };
+      return null;
     },
-    decodeDownlink: function () { return typeof decodeDownlink === 'function'; }
+    decodeDownlink: function () {
+      return typeof decodeDownlink === 'function' ? decodeDownlink : null;
+    }
   };
   return function (call, given) {
-    if (!has[call]()) return '';
-    var input = parse(given);
+    var ask = find[call](), input, output, normalized;
+    if (!ask) return '';
+    input = parse(given);
     if (typeof input.recvTime === 'string') input.recvTime = new ToDate(input.recvTime);
-    var output = calls[call](input), normalized;
+    output = ask(input);
     if (call === 'decodeUplink' && output && output.data && !(output.errors || []).length &&
         typeof normalizeUplink === 'function')
       normalized = normalizeUplink({ data: parse(text(output.data)) });

@@ -156,12 +156,7 @@ class CodecPool:
             if answer is None:
                 lane.put_back(worker.give_up())
                 return
-            _settle(worker.in_hand.popleft(), self._outcome(answer))
-
-    def _outcome(self, answer: Mapping[str, Any]) -> Outcome:
-        if "reason" in answer:
-            return Failure(Reason(answer["reason"]), answer["detail"])
-        return read_answer(answer["text"])
+            _settle(worker.in_hand.popleft(), _outcome(answer))
 
 
 class _Worker:
@@ -192,7 +187,7 @@ class _Worker:
             self._write(
                 {"codec": digest, "script": job.codec.script, "may_reuse": job.codec.may_reuse}
             )
-        self._write({"n": 0, "codec": digest, "call": job.call, "given": job.given})
+        self._write({"codec": digest, "call": job.call, "given": job.given})
         self.in_hand.append(job)
 
     def _write(self, frame: Mapping[str, Any]) -> None:
@@ -226,7 +221,14 @@ class _Worker:
         await self._process.wait()
 
 
-def read_answer(text: str) -> Outcome:
+def _outcome(answer: Mapping[str, Any]) -> Outcome:
+    """A worker's answer as what the codec said, or why it said nothing."""
+    if "reason" in answer:
+        return Failure(Reason(answer["reason"]), answer["detail"])
+    return _said(answer["text"])
+
+
+def _said(text: str) -> Outcome:
     """Our glue's JSON → what the codec said. Shapes that TS013 does not know are a Failure."""
     said = json.loads(text)
     output = said.get("output")

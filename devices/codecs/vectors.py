@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -48,13 +48,8 @@ class Trial:
         return len(vectors), len(vectors) - len(missed)
 
 
-async def try_all(codecs: Iterable[Published], pool: CodecPool) -> list[Trial]:
-    """Run all examples of all codecs, in fresh contexts."""
-    return [await try_one(one, pool) for one in codecs]
-
-
 async def try_one(published: Published, pool: CodecPool) -> Trial:
-    """Run all examples of one codec."""
+    """Run all examples of a codec."""
     published, unread = await _with_loose(published, pool)
     problems = await asyncio.gather(
         *(_problem(published.codec, vector, pool) for vector in published.vectors)

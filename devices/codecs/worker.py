@@ -50,8 +50,8 @@ def _answer(
     try:
         text = engine.call(frame["codec"], script, may_reuse, frame["call"], frame["given"])
     except CallFailed as failed:
-        return {"n": frame["n"], "reason": failed.reason, "detail": failed.detail}
-    return {"n": frame["n"], "text": text}
+        return {"reason": failed.reason, "detail": failed.detail}
+    return {"text": text}
 
 
 def _read(stream: BinaryIO) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +24,7 @@ from ingest.stores.influx_http import InfluxAddress
 from ingest.stores.series_store import StoreOutage
 from tests.ingest.store_contract import DEFINITIONS, METER, RAIN, RIVER, T0, TRAP, at, pairs, rows
 from tests.ingest.test_store_crashes import no_receipts
+from tests.running import running
 from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers.influx import SECRET, Influx, StartInflux
 
@@ -74,13 +74,10 @@ class Town:
         followers = {lane: JournalFollower(self.directory / lane, lane, "store") for lane in Lane}
         options = {"flush_s": 0.02, **options}
         writer = StoreWriter(self.store, followers, **options)  # type: ignore[arg-type]  # by name
-        task = asyncio.create_task(writer.run())
         try:
-            yield writer
+            async with running(writer.run()):
+                yield writer
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             for follower in followers.values():
                 follower.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.quarantine import QuarantineWriter, note_gap, resubmit
 from ingest.tables import quarantine, resubmission, sequence_gap, web_position
+from tests.running import running
 
 T0 = 1_790_000_000_000
 
@@ -51,13 +51,10 @@ class Bench:
             lane: JournalFollower(self.directory / lane, lane, "quarantine") for lane in Lane
         }
         writer = QuarantineWriter(self.database, followers, **options)  # type: ignore[arg-type]  # by name
-        task = asyncio.create_task(writer.run())
         try:
-            yield writer
+            async with running(writer.run()):
+                yield writer
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             for follower in followers.values():
                 follower.close()
 

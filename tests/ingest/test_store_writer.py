@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.series_store import StoreOutage
 from tests.ingest.store_contract import DEFINITIONS, METER, RIVER, T0, pairs, rows
 from tests.ingest.test_store_crashes import no_receipts
+from tests.running import running
 
 
 class Recorder(DuckDBStore):
@@ -65,13 +65,10 @@ class Bench:
     async def writing(self, **options: float) -> AsyncIterator[StoreWriter]:
         followers = {lane: JournalFollower(self.directory / lane, lane, "store") for lane in Lane}
         writer = StoreWriter(self.store, followers, **options)  # type: ignore[arg-type]  # by name
-        task = asyncio.create_task(writer.run())
         try:
-            yield writer
+            async with running(writer.run()):
+                yield writer
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             for follower in followers.values():
                 follower.close()
 

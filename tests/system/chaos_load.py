@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.system.chaos_line import Line, Message, Reading
+from tests.system.rule_text import danger_rules
 
 THRESHOLD: Final = 2.0
 WINDOW: Final = 60
@@ -24,35 +25,13 @@ GATEWAY: Final = "gw-1"
 LATE_MS: Final = 8_000
 """Far fewer readings than alerts keep of a series to run it again."""
 
-RULES: Final = f"""
-[[rules]]
-name = "river-stage"
-kind = "stages"
-quantity = "water.level"
-where = {{ device_kinds = ["river-gauge"] }}
-stages = [{{ name = "danger", level = 4, value = {THRESHOLD} }}]
-
-[[rules]]
-name = "paddy-stage"
-kind = "stages"
-quantity = "paddy.depth"
-where = {{ device_kinds = ["paddy-node"] }}
-stages = [{{ name = "danger", level = 4, value = {THRESHOLD / 10} }}]
-
-[[rules]]
-name = "barn-stage"
-kind = "stages"
-quantity = "air.temperature"
-where = {{ device_kinds = ["barn-node"] }}
-stages = [{{ name = "danger", level = 4, value = {THRESHOLD * 5} }}]
-
-[[routes]]
-name = "to-disaster"
-rules = ["river-stage", "paddy-stage", "barn-stage"]
-min_level = 2
-roles = ["disaster"]
-channels = ["log"]
-"""
+RULES: Final = danger_rules(
+    [
+        ("river-stage", "river-gauge", "water.level", THRESHOLD),
+        ("paddy-stage", "paddy-node", "paddy.depth", THRESHOLD / 10),
+        ("barn-stage", "barn-node", "air.temperature", THRESHOLD * 5),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,32 +20,17 @@ from firmware_sim.publisher import Broker, Publisher, Receipt
 from ingest.tables import sequence_gap
 from tests.servers.influx import StartInflux
 from tests.servers.satomori_system import RunningSystem, wait_until
+from tests.system.rule_text import danger_rules
 
 DEVICES = 20
 THRESHOLD = 2.0
 
-RULES = f"""
-[[rules]]
-name = "river-stage"
-kind = "stages"
-quantity = "water.level"
-where = {{ device_kinds = ["river-gauge"] }}
-stages = [{{ name = "danger", level = 4, value = {THRESHOLD} }}]
-
-[[rules]]
-name = "paddy-stage"
-kind = "stages"
-quantity = "paddy.depth"
-where = {{ device_kinds = ["paddy-node"] }}
-stages = [{{ name = "danger", level = 4, value = {THRESHOLD / 10} }}]
-
-[[routes]]
-name = "to-disaster"
-rules = ["river-stage", "paddy-stage"]
-min_level = 2
-roles = ["disaster"]
-channels = ["log"]
-"""
+RULES = danger_rules(
+    [
+        ("river-stage", "river-gauge", "water.level", THRESHOLD),
+        ("paddy-stage", "paddy-node", "paddy.depth", THRESHOLD / 10),
+    ]
+)
 
 Reading = tuple[str, int, float]  # device, measured_at, value
 

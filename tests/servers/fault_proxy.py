@@ -60,11 +60,18 @@ class Fault:
 
 @dataclass(slots=True)
 class _Talk:
-    """One connection: the first line of the HTTP request that is under way, if it is HTTP."""
+    """One connection: the first line of the HTTP request that is under way, if it is HTTP.
+
+    ``dead``: the fault that swallowed bytes of it. Such a connection stays silent when the network
+    heals: TCP gives all bytes in order or none, never those after a hole.
+    """
 
     request: bytes = b""
+    dead: Fault | None = None
 
     def meets(self, fault: Fault | None) -> Fault | None:
+        if self.dead is not None:
+            return self.dead
         return fault if fault is not None and fault.only in self.request else None
 
 
@@ -157,8 +164,12 @@ class FaultProxy:
                 talk.request = data.partition(b"\r\n")[0]
             fault = talk.meets(self.fault)
             match fault.kind if fault else None:
-                case "hang" | "vanish_up" | "vanish":
+                case "hang":
                     self.struck += 1
+                    continue
+                case "vanish_up" | "vanish":
+                    self.struck += 1
+                    talk.dead = fault
                     continue
                 case "refuse":
                     self.struck += 1
@@ -197,6 +208,7 @@ class FaultProxy:
                     return
                 case "vanish_down" | "vanish":
                     self.struck += 1
+                    talk.dead = fault
                     continue
                 case "delay":
                     assert fault

@@ -11,7 +11,7 @@ state before any moment is the newest one before it. Refuses to know ladders and
     before here                  ^ holds 2
 
 What is older than the readings that are kept is forgotten, but for the newest such state, from
-which the way begins then. ``floor`` is its time: nothing at or before it can be run again.
+which the way begins then; so is what a fluttering place has too much. ``floor`` is its time: nothing at or before it can be run again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from alerts.transitions import NORMAL, Transition
 
 MAX_STATES: Final = 50_000
 """States of all places of a rule, about 20 MB; at more, each place forgets the older half."""
+
+MAX_STATES_A_PLACE: Final = 32
+"""A place that changes more often than this within its horizon flutters: it keeps the newest."""
 
 NO_FLOOR: Final = -1
 
@@ -116,9 +119,10 @@ class Trail:
             way.traces.append(trace)
             self._states += 1
         way.told += [one for one in told if one.nominal > way.floor]
-        gone = sum(trace.at < kept_from for trace in way.traces)
-        way.forget(gone - 1)
-        self._states -= max(0, gone - 1)
+        old = sum(trace.at < kept_from for trace in way.traces) - 1  # the newest of them is kept
+        gone = max(0, old, len(way.traces) - MAX_STATES_A_PLACE)
+        way.forget(gone)
+        self._states -= gone
         if self._states > self._limit:
             self._forget_half()
 

@@ -69,6 +69,23 @@ class RejectedFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class RawFrame:
+    """A message to be decoded behind the journal (a codec's work), kept whole.
+
+    ``network`` names the network server in the settings; "" is a device of our own topics whose
+    unit has a codec.
+    """
+
+    network: str
+    topic: str
+    payload: bytes
+    received_at: int
+    connection: str = ""
+    packet_id: int = 0
+    payload_hash: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StatusFrame:
     """A device said something of itself on its status topic (``online``, ``offline``, JSON)."""
 
@@ -144,6 +161,7 @@ class SeriesFrame:
 Frame = (
     ReadingsFrame
     | RejectedFrame
+    | RawFrame
     | StatusFrame
     | SequenceGapFrame
     | TickFrame

@@ -8,76 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Row,
-    Select,
-    Table,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from devices import tables, units
+from devices import datum, tables, units
 from devices.database import writing
+from devices.datum import Datum
 from devices.drafts import DeviceDraft, DraftError, Fault, faults
 from devices.frames import SeriesDefinition
 from devices.kinds import INSTALLATION, KINDS
-from devices.payload import QUANTITY_CODES
 from devices.quantities import QUANTITIES
+from devices.snapshot import (
+    EMPTY,
+    NO_SERIES,
+    Device,
+    RegistrySnapshot,
+    advance,
+    present_revision,
+    series_by_code,
+)
 from devices.units import Credential, Unit, UnitDraft
 
-__all__ = ["Device", "DeviceDraft", "DraftError", "Registry", "RegistrySnapshot"]
+__all__ = [
+    "NO_SERIES",
+    "Device",
+    "DeviceDraft",
+    "DraftError",
+    "Registry",
+    "RegistrySnapshot",
+    "series_by_code",
+]
 
-NO_SERIES: Final = -1
 _FEW: Final = 500  # devices that are still named one by one in a query
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A place in service. The hardware in it is a unit (`devices.units`)."""
-
-    id: int
-    name: str
-    kind: str
-    label: str
-    label_en: str
-    site: str
-    area: str
-    latitude: float | None
-    longitude: float | None
-    interval_s: int
-    silence_after_s: float
-    thresholds: Mapping[str, float]
-    tags: tuple[str, ...]
-    gateway: str | None
-    owner: str | None
-    registered_at: int
-    decommissioned_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySnapshot:
-    """The whole registry as it stood at one revision; never changes.
-
-    ``series`` maps (device id, quantity) to the series id, ``definitions`` the series id to what it
-    is. Decommissioned devices are in it: their series stay explicable.
-    """
-
-    revision: int
-    devices: Mapping[int, Device]
-    by_name: Mapping[str, Device]
-    series: Mapping[tuple[int, str], int]
-    definitions: Mapping[int, SeriesDefinition]
 
 
 class Registry:
@@ -86,7 +51,7 @@ class Registry:
     def __init__(self, database: Engine) -> None:
         self._database = database
         self._lock = Lock()
-        self._last = RegistrySnapshot(0, {}, {}, {}, {})
+        self._last = EMPTY
 
     @property
     def database(self) -> Engine:
@@ -101,13 +66,13 @@ class Registry:
     def revision(self) -> int:
         """The present revision, 0 before the first change. One SELECT of one row."""
         with self._database.connect() as connection:
-            return _revision(connection)
+            return present_revision(connection)
 
     def snapshot(self) -> RegistrySnapshot:
         """The registry now, as of one moment; reads only the rows that changed since last time."""
         with self._lock:
             with _reading_one_moment(self._database) as connection:
-                self._last = _advance(self._last, connection)
+                self._last = advance(self._last, connection)
             return self._last
 
     def register(self, drafts: Sequence[DeviceDraft], now: int) -> RegistrySnapshot:
@@ -200,6 +165,19 @@ class Registry:
         with self._changing_unit(device) as connection:
             return units.remove(connection, device, now)
 
+    def add_datum(self, device: int, given: Datum) -> bool:
+        """Note from when on a device's heights are measured from somewhere else.
+
+        What was stored before stays as it is. False if it stands there already; one with the same
+        ``since`` is corrected. Raises KeyError for an unknown device id, DatumError for a datum
+        that cannot be.
+        """
+        with self._changing_unit(device) as connection:
+            is_changed = datum.add(connection, device, given)
+            if not is_changed:
+                connection.rollback()
+            return is_changed
+
     def units(self, device: int) -> tuple[Unit, ...]:
         """All hardware that was ever in the device, oldest first."""
         with self._database.connect() as connection:
@@ -228,20 +206,6 @@ class Registry:
             yield connection
 
 
-def series_by_code(snapshot: RegistrySnapshot) -> NDArray[np.int32]:
-    """Series ids as a matrix [device id, quantity code of `devices.payload`], NO_SERIES where none.
-
-    Rows 0..highest device id. Looking up a whole batch is one indexing of this.
-    """
-    rows = max(snapshot.devices, default=-1) + 1
-    matrix = np.full((rows, len(QUANTITY_CODES)), NO_SERIES, np.int32)
-    for (device, quantity), series in snapshot.series.items():
-        code = QUANTITY_CODES.get(quantity)
-        if code is not None:  # no message carries what the installation says of itself
-            matrix[device, code] = series
-    return matrix
-
-
 @contextmanager
 def _reading_one_moment(database: Engine) -> Iterator[Connection]:
     """A read transaction whose SELECTs all see the same moment, as SQLite's do by themselves."""
@@ -249,11 +213,6 @@ def _reading_one_moment(database: Engine) -> Iterator[Connection]:
     options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if is_postgresql else {}
     with database.connect().execution_options(**options) as connection:
         yield connection
-
-
-def _revision(connection: Connection) -> int:
-    found = connection.execute(select(tables.registry_revision.c.revision)).scalar()
-    return found or 0
 
 
 def _raise_revision(connection: Connection) -> int:
@@ -269,41 +228,6 @@ def _raise_revision(connection: Connection) -> int:
     return int(
         connection.execute(raised.returning(tables.registry_revision.c.revision)).scalar_one()
     )
-
-
-def _advance(last: RegistrySnapshot, connection: Connection) -> RegistrySnapshot:
-    """The snapshot after ``last``, from the rows that changed in between."""
-    revision = _revision(connection)
-    if revision == last.revision:
-        return last
-    rows = connection.execute(_later(tables.device, last.revision))
-    changed = {row.id: _device(row) for row in rows}
-    devices = {**last.devices, **changed}
-    series = dict(last.series)
-    definitions = dict(last.definitions)
-    for row in connection.execute(_later(tables.series, last.revision)):
-        series[row.device, row.quantity] = row.id
-        definitions[row.id] = _definition(row.id, devices[row.device], row.quantity)
-    for (device, quantity), number in last.series.items():
-        if device in changed:  # its name or kind may be another now
-            definitions[number] = _definition(number, changed[device], quantity)
-    by_name = {device.name: device for device in devices.values()}
-    return RegistrySnapshot(revision, devices, by_name, series, definitions)
-
-
-def _later(table: Table, revision: int) -> Select[Any]:
-    return select(table).where(table.c.changed_in > revision).order_by(table.c.id)
-
-
-def _definition(series: int, device: Device, quantity: str) -> SeriesDefinition:
-    return SeriesDefinition(series, device.id, device.name, device.kind, quantity)
-
-
-def _device(row: Row[Any]) -> Device:
-    columns = dict(row._mapping)
-    del columns["changed_in"]
-    columns["tags"] = tuple(columns["tags"])
-    return Device(**columns)
 
 
 def _device_rows(connection: Connection) -> dict[str, dict[str, Any]]:

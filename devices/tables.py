@@ -1,7 +1,7 @@
 """Tables of the registry: places in service, the hardware in them, their series. Times: ms UTC.
 
-Writers: web (and the command line) for ``device`` and ``unit``; intake adds the series that turn
-up in service. Every write transaction raises ``registry_revision`` first, which orders them all.
+Writers: web (and the command line) for all but ``series``; intake adds the series that turn up in
+service. Every write transaction raises ``registry_revision`` first, which orders them all.
 Nothing is ever deleted: an id in the journal or in a store must stay explicable.
 """
 
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
     text,
 )
 
@@ -31,6 +32,9 @@ registry_revision = Table(
     Column("revision", BigInteger, nullable=False),
     CheckConstraint("id = 1", name="single_row"),
 )
+
+PRESENT_REVISION = select(registry_revision.c.revision).scalar_subquery()
+"""What a row that changes notes in ``changed_in``: its transaction has raised the revision."""
 
 device = Table(
     "device",
@@ -71,6 +75,8 @@ unit = Table(
     Column("initial_reading", Float),
     Column("final_reading", Float),
     Column("credential", Text),  # mosquitto's hash of its password, never the password
+    Column("codec", Text),  # what reads its payloads: dragino/ldds75, cayenne-lpp
+    Column("changed_in", BigInteger, nullable=False, index=True),
     Index("ix_unit_device", "device", "installed_at"),
     # One unit in service a device, one place in service a DevEUI.
     Index(
@@ -98,5 +104,18 @@ series = Table(
     Column("quantity", Text, nullable=False),
     Column("changed_in", BigInteger, nullable=False, index=True),
     UniqueConstraint("device", "quantity", name="uq_series_device_quantity"),
+    sqlite_autoincrement=True,
+)
+
+datum = Table(
+    "datum",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", Integer, ForeignKey("device.id"), nullable=False),
+    Column("since", BigInteger, nullable=False),  # inclusive, until the next one's
+    Column("gauge_zero_m", Float),  # elevation of the staff's zero, T.P.
+    Column("mounting_height_m", Float),  # the sensor above that zero, the road or the field
+    Column("changed_in", BigInteger, nullable=False, index=True),
+    UniqueConstraint("device", "since", name="uq_datum_device_since"),
     sqlite_autoincrement=True,
 )

@@ -7,7 +7,7 @@ A replacement closes one unit and opens the next; device, topics and series stay
     unit 2              |———————————…
             installed   replaced
 
-Functions over an open connection; `devices.registry` brings the transaction.
+Functions over an open connection; `devices.registry` brings the transaction and its revision.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class UnitDraft:
     """What a person says of the hardware; all of it may be unknown.
 
     Of a meter: the volume ``rollover_at`` (m3) at which its register is at zero again, and its
-    ``initial_reading`` (m3) when it was put in.
+    ``initial_reading`` (m3) when it was put in. ``codec`` reads its payloads: the name of one in
+    the library (``dragino/ldds75``) or of a built-in one (``cayenne-lpp``).
     """
 
     serial_number: str | None = None
@@ -38,13 +39,14 @@ class UnitDraft:
     model: str | None = None
     rollover_at: float | None = None
     initial_reading: float | None = None
+    codec: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """Hardware in the device with registry id ``device`` from installed_at until removed_at.
 
-    The last three are known of meters at best: m3.
+    ``rollover_at`` and the two readings are known of meters at best: m3.
     """
 
     id: int
@@ -57,6 +59,7 @@ class Unit:
     rollover_at: float | None = None
     initial_reading: float | None = None
     final_reading: float | None = None
+    codec: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,11 @@ def install(
         "installed_at": now,
         "rollover_at": draft.rollover_at,
         "initial_reading": draft.initial_reading,
+        "codec": draft.codec,
+        "changed_in": tables.PRESENT_REVISION,
     }
-    made = connection.execute(insert(tables.unit).values(row).returning(*_COLUMNS))
-    return _unit(made.one())
+    made = connection.execute(insert(tables.unit).values(row).returning(*COLUMNS))
+    return from_row(made.one())
 
 
 def remove(
@@ -116,7 +121,12 @@ def remove(
     done = connection.execute(
         update(tables.unit)
         .where(tables.unit.c.device == device, tables.unit.c.removed_at.is_(None))
-        .values(removed_at=now, credential=None, final_reading=final_reading)
+        .values(
+            removed_at=now,
+            credential=None,
+            final_reading=final_reading,
+            changed_in=tables.PRESENT_REVISION,
+        )
     )
     return bool(done.rowcount)
 
@@ -125,16 +135,16 @@ def in_service(connection: Connection, device: int) -> Unit | None:
     """The unit that is in the device now."""
     present = tables.unit.c.removed_at.is_(None)
     row = connection.execute(
-        select(*_COLUMNS).where(tables.unit.c.device == device, present)
+        select(*COLUMNS).where(tables.unit.c.device == device, present)
     ).one_or_none()
-    return None if row is None else _unit(row)
+    return None if row is None else from_row(row)
 
 
 def history(connection: Connection, device: int) -> tuple[Unit, ...]:
     """All units that were ever in the device, oldest first."""
-    of_device = select(*_COLUMNS).where(tables.unit.c.device == device)
+    of_device = select(*COLUMNS).where(tables.unit.c.device == device)
     rows = connection.execute(of_device.order_by(tables.unit.c.installed_at))
-    return tuple(map(_unit, rows))
+    return tuple(map(from_row, rows))
 
 
 def set_credential(connection: Connection, device: int, password_line: str, now: int) -> None:
@@ -145,7 +155,7 @@ def set_credential(connection: Connection, device: int, password_line: str, now:
     connection.execute(
         update(tables.unit)
         .where(tables.unit.c.device == device, present)
-        .values(credential=password_line)
+        .values(credential=password_line, changed_in=tables.PRESENT_REVISION)
     )
 
 
@@ -177,17 +187,23 @@ def set_rollovers(connection: Connection, rollovers: Mapping[int, float], now: i
             install(connection, device, UnitDraft(rollover_at=rollover_at), now)
         elif present.rollover_at != rollover_at:
             of_unit = tables.unit.c.id == present.id
-            connection.execute(update(tables.unit).where(of_unit).values(rollover_at=rollover_at))
+            connection.execute(
+                update(tables.unit)
+                .where(of_unit)
+                .values(rollover_at=rollover_at, changed_in=tables.PRESENT_REVISION)
+            )
         else:
             continue
         is_changed = True
     return is_changed
 
 
-_COLUMNS = tuple(c for c in tables.unit.c if c.name != "credential")
+COLUMNS = tuple(c for c in tables.unit.c if c.name not in {"credential", "changed_in"})
+"""What is read of a unit: never its credential."""
 
 
-def _unit(row: Row[Any]) -> Unit:
+def from_row(row: Row[Any]) -> Unit:
+    """The unit of a row of `COLUMNS`."""
     return Unit(**row._mapping)
 
 

@@ -237,6 +237,22 @@ def upgrade() -> None:
         batch_op.create_index("ix_audit_at", ["at"], unique=False)
 
     op.create_table(
+        "datum",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("device", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("gauge_zero_m", sa.Float(), nullable=True),
+        sa.Column("mounting_height_m", sa.Float(), nullable=True),
+        sa.Column("changed_in", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["device"], ["device.id"], name=op.f("fk_datum_device_device")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_datum")),
+        sa.UniqueConstraint("device", "since", name="uq_datum_device_since"),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("datum", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_datum_changed_in"), ["changed_in"], unique=False)
+
+    op.create_table(
         "login_token",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("person", sa.Integer(), nullable=False),
@@ -298,11 +314,14 @@ def upgrade() -> None:
         sa.Column("initial_reading", sa.Float(), nullable=True),
         sa.Column("final_reading", sa.Float(), nullable=True),
         sa.Column("credential", sa.Text(), nullable=True),
+        sa.Column("codec", sa.Text(), nullable=True),
+        sa.Column("changed_in", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["device"], ["device.id"], name=op.f("fk_unit_device_device")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_unit")),
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("unit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_unit_changed_in"), ["changed_in"], unique=False)
         batch_op.create_index("ix_unit_device", ["device", "installed_at"], unique=False)
         batch_op.create_index(
             "uq_unit_dev_eui_in_service",

@@ -15,10 +15,11 @@ import typer
 
 from satomori.bench_commands import app as bench_app
 from satomori.codecs_command import codecs_app
+from satomori.devices_command import devices_app
+from satomori.options import Config, Json
 from satomori.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-devices_app = typer.Typer(no_args_is_help=True, help="Devices: import, list, credentials.")
 people_app = typer.Typer(no_args_is_help=True, help="People: add, one-time login links.")
 rules_app = typer.Typer(no_args_is_help=True, help="Rules: check, load, show.")
 broker_app = typer.Typer(no_args_is_help=True, help="Files of the MQTT broker.")
@@ -31,9 +32,6 @@ for name, sub in (
     ("codecs", codecs_app),
 ):
     app.add_typer(sub, name=name)
-
-Config = Annotated[Path | None, typer.Option(help="Settings file; see satomori.toml.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
 
 
 @app.command()
@@ -116,67 +114,6 @@ def simulate(
         typer.echo(played.as_json() if json_output else played.as_text())
     else:
         asyncio.run(until_stopped(play_city(target, seed=seed, scenario=scenario)))
-
-
-@devices_app.command("import")
-def devices_import(
-    file: Path,
-    config: Config = None,
-    dry_run: Annotated[bool, typer.Option(help="Name every bad row, change nothing.")] = False,
-    json_output: Json = False,
-) -> None:
-    """Register devices from a CSV file; nothing is changed if a row is bad."""
-    from satomori.administration import import_devices
-
-    outcome = import_devices(load_settings(config), file, dry_run=dry_run)
-    typer.echo(outcome.as_json() if json_output else outcome.as_text())
-    if outcome.errors:
-        raise typer.Exit(1)
-
-
-@devices_app.command("list")
-def devices_list(config: Config = None, json_output: Json = False) -> None:
-    """List the devices in service."""
-    from satomori.administration import list_devices
-
-    listing = list_devices(load_settings(config))
-    typer.echo(listing.as_json() if json_output else listing.as_text())
-
-
-@devices_app.command("credential")
-def devices_credential(device: str, config: Config = None) -> None:
-    """Make a new broker password for the unit in DEVICE; it is shown once."""
-    from satomori.administration import make_credential
-
-    typer.echo(make_credential(load_settings(config), device))
-
-
-@devices_app.command("replace")
-def devices_replace(
-    device: str,
-    serial: Annotated[str, typer.Option(help="Serial number of the new unit.")] = "",
-    dev_eui: Annotated[str, typer.Option(help="Its DevEUI, 16 hexadecimal digits.")] = "",
-    model: Annotated[str, typer.Option()] = "",
-    final_reading: Annotated[
-        float | None, typer.Option(min=0, help="What the old meter showed at last, m3.")
-    ] = None,
-    initial_reading: Annotated[
-        float | None, typer.Option(min=0, help="What the new meter shows at first, m3.")
-    ] = None,
-    rollover_at: Annotated[
-        float | None, typer.Option(min=1, help="m3 at which its register begins anew: 100000.")
-    ] = None,
-    at: Annotated[str, typer.Option(help="When, 2026-04-01T10:30 (Japan); default now.")] = "",
-    config: Config = None,
-) -> None:
-    """Note that DEVICE has another unit (a new meter, another board); its series go on."""
-    from devices.units import UnitDraft
-    from satomori.administration import replace_unit
-
-    draft = UnitDraft(serial or None, dev_eui or None, model or None, rollover_at, initial_reading)
-    typer.echo(
-        replace_unit(load_settings(config), device, draft, final_reading=final_reading, at=at)
-    )
 
 
 @people_app.command("add")

@@ -15,7 +15,13 @@ from sqlalchemy import Connection, MetaData, text
 
 from devices.database import metadata, open_database, writing
 
-TABLE_MODULES: Final = ("devices.tables", "alerts.tables", "ingest.tables", "dashboards.tables")
+TABLE_MODULES: Final = (
+    "devices.tables",
+    "devices.codecs.tables",
+    "alerts.tables",
+    "ingest.tables",
+    "dashboards.tables",
+)
 
 _LOCK: Final = 0x5A70_3012  # PostgreSQL advisory lock: one upgrade at a time
 

@@ -17,7 +17,8 @@ class Rejected:
     """A whole message that gave nothing; ``reason`` is a short snake_case word that is counted.
 
     Reasons in use: ``unknown_topic``, ``unknown_device``, ``kind_mismatch``, ``not_carried``,
-    ``bad_json``, ``bad_shape``, ``no_values``, ``too_large``. ``detail`` says where and what.
+    ``bad_json``, ``bad_cbor``, ``bad_senml``, ``bad_lpp``, ``bad_shape``, ``no_values``,
+    ``too_large``. ``detail`` says where and what.
     """
 
     reason: str

@@ -1,11 +1,13 @@
 """The highest plausible value of each open alarm of a rule, as an array by slot.
 
 A maximum is the same however often a reading is run again, so a re-run after a crash changes
-nothing. Refuses to know rules, ladders and SQL.
+nothing. What rose of an alarm that has ended is kept by its id until it is asked for. Refuses to
+know rules, ladders and SQL.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -25,6 +27,7 @@ class Peaks:
     def __init__(self, slots: int) -> None:
         self.value: Float64s = np.full(slots, CLOSED)
         self._has_risen = np.zeros(slots, np.bool_)
+        self._ended: dict[str, float] = {}
 
     def open(self, slot: int, peak: float) -> None:
         """An alarm opened here, or is taken over; ``peak`` is NOTHING if there is none yet."""
@@ -36,12 +39,29 @@ class Peaks:
         self.value[slot] = peak
         self._has_risen[slot] = False
 
-    def close(self, slot: int) -> float | None:
-        """The alarm ended; returns its peak if it rose since it was last asked for."""
-        peak, has_risen = float(self.value[slot]), bool(self._has_risen[slot])
+    def close(self, slot: int) -> None:
+        """Nothing is open here any more, and nobody asks what it was."""
         self.value[slot] = CLOSED
         self._has_risen[slot] = False
-        return peak if has_risen else None
+
+    def end(self, slot: int, alarm: str) -> None:
+        """The alarm ended; its peak is kept if it rose since it was last asked for."""
+        if self._has_risen[slot]:
+            self._ended[alarm] = float(self.value[slot])
+        self.close(slot)
+
+    def raise_ended(self, alarm: str, peak: float) -> None:
+        """A late reading was measured while an alarm that has ended was open."""
+        if peak > NOTHING:
+            self._ended[alarm] = max(peak, self._ended.get(alarm, NOTHING))
+
+    def forget_ended(self, alarm: str) -> None:
+        """The peak of this alarm is told in another way, or there is no such alarm any more."""
+        self._ended.pop(alarm, None)
+
+    def take_over_ended(self, previous: Peaks) -> None:
+        """Go on with what the same rule kept before a revision."""
+        self._ended |= previous._ended
 
     def take_in(self, slots: Int32s | Indices, value: Float64s) -> None:
         """Raise the peaks of the open alarms among these slots, none of them twice."""
@@ -51,8 +71,10 @@ class Peaks:
             self.value[higher] = value[is_higher]
             self._has_risen[higher] = True
 
-    def take_risen(self) -> dict[int, float]:
-        """Slot → peak of those that rose since the last call."""
-        slots = np.flatnonzero(self._has_risen).tolist()
+    def take_risen(self, alarm_at: Callable[[int], str]) -> dict[str, float]:
+        """Alarm id → peak of those that rose since the last call; ``alarm_at`` names a slot's."""
+        found, self._ended = self._ended, {}
+        for slot in np.flatnonzero(self._has_risen).tolist():
+            found[alarm_at(slot)] = float(self.value[slot])
         self._has_risen[:] = False
-        return {slot: float(self.value[slot]) for slot in slots}
+        return found

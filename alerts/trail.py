@@ -11,7 +11,8 @@ state before any moment is the newest one before it. Refuses to know ladders and
     before here                  ^ holds 2
 
 What is older than the readings that are kept is forgotten, but for the newest such state, from
-which the way begins then; so is what a fluttering place has too much. ``floor`` is its time: nothing at or before it can be run again.
+which the way begins then; so is what a fluttering place has too much. ``floor`` is the time of that
+state: nothing at or before it can be run again.
 """
 
 from __future__ import annotations

@@ -99,12 +99,16 @@ class Engine:
             raise _failed(error, Reason.SCRIPT) from None
         except UnicodeError as error:
             raise CallFailed(Reason.SCRIPT, f"no text: {error}") from None
+        except TypeError as error:  # a value that the binding does not know
+            raise CallFailed(Reason.SCRIPT, f"no value: {error}") from None
 
     def _ask(self, loaded: _Context, call: str, given: str) -> str:
         try:
             answer = loaded.ask(call, given)
         except _quickjs.JSException as error:
             raise _failed(error, Reason.THREW) from None
+        except TypeError as error:
+            raise CallFailed(Reason.ANSWER, f"no value: {error}") from None
         if not isinstance(answer, str):
             raise CallFailed(Reason.ANSWER, "the answer is no JSON")
         if not answer:

@@ -6,9 +6,9 @@
          └─▶ others         ──▶ probation worker  new codecs, and those that have hung before
 
 A codec is *proven* by its first answer. One that hangs, bursts or kills its worker goes back to
-probation; after ``STRIKES`` such failures in a row it is *suspended* for ``SUSPENDED_S`` and not
-run at all. So a bad codec costs other codecs one killed worker at most, and good ones nothing
-thereafter. Refuses to know what codecs say.
+probation, and so does one that is slow, for as long as it is. After ``STRIKES`` such failures in a
+row it is *suspended* for ``SUSPENDED_S`` and not run at all. So a bad codec costs other codecs one
+killed worker at most, and good ones nothing thereafter. Refuses to know what codecs say.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Self
 
 from devices.codecs.codec import Answer, Call, Codec, Failure, Limits, Outcome, Reason
@@ -28,11 +30,18 @@ from devices.codecs.worker import LENGTH
 
 STRIKES: Final = 3
 SUSPENDED_S: Final = 600.0
+SLOW_CPU_S: Final = 0.02
+SLOW_CALLS: Final = 8
+"""A codec that takes more than SLOW_CPU_S a call on (moving) average is kept from quick ones."""
+
 WINDOW: Final = 16
 """Calls that wait in a worker at once: they wait again when one of them kills it."""
 
 GRACE_S: Final = 1.0
 """The worker's own alarm clock comes first; after this the parent kills."""
+
+RESTART_S: Final = 1.0
+"""Between two attempts to start a worker that the system refuses."""
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _START: Final = (
@@ -40,6 +49,7 @@ _START: Final = (
 )
 """Isolated Python (-I) looks for packages in its own places only, so it is told where we are."""
 
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _GRAVE: Final = frozenset({Reason.TIME, Reason.MEMORY, Reason.ENDED})
 
 
@@ -51,6 +61,7 @@ class _Job:
     call: Call
     given: str
     done: asyncio.Future[Outcome]
+    cpu_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -60,6 +71,11 @@ class _Record:
     is_proven: bool = False
     strikes: int = 0
     suspended_until: float = 0.0
+    cpu_s: float = 0.0
+
+    @property
+    def is_trusted(self) -> bool:
+        return self.is_proven and not self.strikes and self.cpu_s < SLOW_CPU_S
 
 
 @dataclass(slots=True)
@@ -93,19 +109,26 @@ class CodecPool:
         self._records: dict[str, _Record] = {}
         self._proven, self._probation = _Lane(), _Lane()
         self._lanes = [self._proven] * workers + [self._probation]
+        self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
         self._tasks = [
-            asyncio.create_task(self._serve(lane), name=f"codecs-{n}")
+            self._group.create_task(self._serve(lane), name=f"codecs-{n}")
             for n, lane in enumerate(self._lanes)
         ]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._group.__aexit__(kind, error, traceback)
 
     async def run(self, codec: Codec, call: Call, given: Mapping[str, Any]) -> Outcome:
         """Ask a codec. Never raises for what a codec does.
@@ -117,9 +140,10 @@ class CodecPool:
         if record.suspended_until > self._now():
             return Failure(Reason.SUSPENDED, f"hung {record.strikes} times in a row")
         job = _Job(codec, call, json.dumps(given), asyncio.get_running_loop().create_future())
-        lane = self._proven if record.is_proven and not record.strikes else self._probation
+        lane = self._proven if record.is_trusted else self._probation
         lane.put(job)
         outcome = await job.done
+        record.cpu_s += (job.cpu_s - record.cpu_s) / SLOW_CALLS
         self._judge(record, outcome)
         return outcome
 
@@ -135,9 +159,13 @@ class CodecPool:
         return self._clock() if self._clock else asyncio.get_running_loop().time()
 
     async def _serve(self, lane: _Lane) -> None:
-        """One worker process after another, for ever."""
+        """One worker process after another, for ever; calls wait while none can be started."""
         while True:
-            worker = await _Worker.start(self._limits)
+            try:
+                worker = await _Worker.start(self._limits)
+            except OSError:  # no memory, no descriptors: what is left may come back
+                await asyncio.sleep(RESTART_S)
+                continue
             try:
                 await self._feed(lane, worker)
             finally:
@@ -156,7 +184,9 @@ class CodecPool:
             if answer is None:
                 lane.put_back(worker.give_up())
                 return
-            _settle(worker.in_hand.popleft(), _outcome(answer))
+            job = worker.in_hand.popleft()
+            job.cpu_s = answer["cpu_s"]
+            _settle(job, _outcome(answer))
 
 
 class _Worker:
@@ -224,22 +254,23 @@ class _Worker:
 def _outcome(answer: Mapping[str, Any]) -> Outcome:
     """A worker's answer as what the codec said, or why it said nothing."""
     if "reason" in answer:
-        return Failure(Reason(answer["reason"]), answer["detail"])
+        return Failure(Reason(answer["reason"]), _unicode(answer["detail"]))
     return _said(answer["text"])
 
 
 def _said(text: str) -> Outcome:
-    """Our glue's JSON → what the codec said. Shapes that TS013 does not know are a Failure."""
-    said = json.loads(text)
-    output = said.get("output")
+    """Our glue's JSON → what the codec said; a script that plays with JSON may say anything."""
+    try:
+        said = _plain(text)
+    except (ValueError, RecursionError) as error:
+        return Failure(Reason.ANSWER, f"no JSON: {str(error)[:200]}")
+    output = said.get("output") if isinstance(said, dict) else None
     if not isinstance(output, dict):
         return Failure(Reason.ANSWER, f"no object but {type(output).__name__}")
-    frame = None
-    if isinstance(output.get("bytes"), list):
-        try:
-            frame = output.get("fPort"), bytes(int(b) & 0xFF for b in output["bytes"])
-        except (TypeError, ValueError):
-            return Failure(Reason.ANSWER, "bytes are no numbers")
+    try:
+        frame = _frame(output)
+    except (TypeError, ValueError, OverflowError):
+        return Failure(Reason.ANSWER, "bytes are no numbers")
     return Answer(
         data=output.get("data"),
         normalized=_objects(said.get("normalized")),
@@ -248,6 +279,25 @@ def _said(text: str) -> Outcome:
         errors=_texts(output.get("errors")),
         raw=output,
     )
+
+
+def _plain(text: str) -> Any:
+    """JSON as values whose texts are all Unicode: half a surrogate pair could not be kept."""
+    said = json.loads(text)
+    if _SURROGATE.search(text):
+        return json.loads(_unicode(json.dumps(said, ensure_ascii=False)))
+    return said
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _frame(output: Mapping[str, Any]) -> tuple[int | None, bytes] | None:
+    if not isinstance(output.get("bytes"), list):
+        return None
+    port = output.get("fPort")
+    return (None if port is None else int(port)), bytes(int(b) & 0xFF for b in output["bytes"])
 
 
 def _objects(said: Any) -> tuple[Mapping[str, Any], ...] | None:

@@ -13,6 +13,7 @@ import resource
 import signal
 import struct
 import sys
+import time
 from typing import Any, BinaryIO, Final
 
 from devices.codecs.codec import Limits
@@ -36,7 +37,8 @@ def serve(requests: BinaryIO, answers: BinaryIO, engine: Engine, limits: Limits)
             scripts[frame["codec"]] = frame["script"], frame["may_reuse"]
             continue
         signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
-        answer = _answer(engine, scripts, frame)
+        began_s = time.process_time()
+        answer = _answer(engine, scripts, frame) | {"cpu_s": time.process_time() - began_s}
         signal.setitimer(signal.ITIMER_REAL, 0)
         data = json.dumps(answer).encode()
         answers.write(LENGTH.pack(len(data)) + data)

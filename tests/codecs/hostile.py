@@ -75,6 +75,20 @@ HOSTILE: Final = {
     "throws nothing": _uplink("throw undefined"),
     "throws itself": _uplink("throw decodeUplink"),
     "throws a trap": _uplink("throw {toString: function () { for (;;) {} }}"),
+    "says in JSON's name what is no JSON": "JSON.stringify = function () { return '}{' }; "
+    + _uplink("return {data: {a: 1}}"),
+    "says in JSON's name a number too long to read": "JSON.stringify = function () "
+    "{ return '{\"output\":{\"data\":{\"a\":' + Array(5001).join('9') + '}}}' }; "
+    + _uplink("return {data: {a: 1}}"),
+    "says in JSON's name bytes without end": "JSON.stringify = function () "
+    '{ return \'{"output":{"bytes":[1e999]}}\' }; ' + _uplink("return {data: {a: 1}}"),
+    "says in JSON's name brackets without end": "JSON.stringify = function () "
+    "{ return Array(200001).join('[') }; " + _uplink("return {data: {a: 1}}"),
+    "says in JSON's name a list": "JSON.stringify = function () { return '[1]' }; "
+    + _uplink("return {data: {a: 1}}"),
+    "makes a number of everything": "Object.prototype.toJSON = function () { return 5 }; "
+    + _uplink("return {data: {a: 1}}"),
+    "throws half a character": _uplink("throw new Error('\\ud800')"),
     # what it says
     "says too much": _uplink("return {data: {s: 'x'.repeat(1e6)}}"),
     "says nothing": _uplink(""),

@@ -26,7 +26,9 @@ class Reception:
 class Sender:
     """Who the network server says that it is: DevEUI (16 hex digits, upper case) is the identity.
 
-    ``application``, ``name``, ``brand`` and ``model`` are hints for people, "" where not said.
+    ``application`` is the one in the topic (with ``@tenant`` where the server has tenants) and
+    ``name`` the device's in the server: a downlink needs both. ``brand``, ``model`` and
+    ``application_name`` are hints for people. "" where not said.
     """
 
     dev_eui: str
@@ -34,14 +36,19 @@ class Sender:
     name: str = ""
     brand: str = ""
     model: str = ""
+    application_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
     """Bytes of a device. ``decoded`` is what a codec of the network server made of them, if any.
 
+    ``port`` 0 and no bytes: the device was heard, it sent nothing to us. ``battery_percent`` 0–100
+    comes with the uplink in which the device answered a status request (The Things Stack; of
+    ChirpStack it is a LinkStatus).
+
     ``key`` is the same for the same transmission that is delivered twice. Receptions are best
-    first: by SNR, then RSSI.
+    first: by SNR, then RSSI; a gateway stands there once.
     """
 
     sender: Sender
@@ -53,6 +60,7 @@ class Uplink:
     decoded: Mapping[str, Any] | None = None
     receptions: tuple[Reception, ...] = ()
     is_confirmed: bool = False
+    battery_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,10 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class DownlinkProgress:
-    """What became of a downlink; ``id`` is ours. ``step``: queued, sent, acknowledged, failed."""
+    """What became of a downlink. ``step``: queued, sent, acknowledged, failed.
+
+    ``id`` is ours, or the server's own, or "" where somebody else sent it.
+    """
 
     sender: Sender
     at: int | None

@@ -56,7 +56,10 @@ class ReadingsFrame:
 
 @dataclass(frozen=True, slots=True)
 class RejectedFrame:
-    """A message that could not be read, kept whole; ``detail`` says where and what."""
+    """A message that could not be read, kept whole; ``detail`` says where and what.
+
+    ``network`` names the network server that it came from, "" where there was none.
+    """
 
     topic: str
     payload: bytes
@@ -66,6 +69,7 @@ class RejectedFrame:
     connection: str = ""
     packet_id: int = 0
     payload_hash: int = 0
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from devices import enrolment
 from devices.frames import SeriesDefinition
 from devices.kinds import FIELD_KINDS
 from devices.outcomes import Rejected, Remark, shown
@@ -171,6 +172,11 @@ class Decoder:
             codes[row] = meaning.device if isinstance(meaning, Status) else -1
         return codes.astype(np.int32)
 
+    def speakers(self, topics: Sequence[bytes]) -> Int32s:
+        """Ids of those whose readings come on these topics, -1 where none do."""
+        codes = np.fromiter(map(self._topics.__getitem__, topics), np.int64, len(topics))
+        return np.maximum(codes, -1).astype(np.int32)
+
     def learn(self, definitions: Iterable[SeriesDefinition]) -> None:
         """Take in new series of known devices."""
         for definition in definitions:
@@ -261,6 +267,8 @@ class _Topics(dict[bytes, int]):
 def meaning_of(topic: bytes, snapshot: RegistrySnapshot) -> int | Status | Rejected:
     """The device whose (or whose gateway's) readings come on a topic, its status, or neither."""
     parts = topic.decode("utf-8", "backslashreplace").split("/")
+    if enrolment.is_request_topic(parts):
+        return Rejected(enrolment.REASON, f"{shown(parts[3])} asks to be admitted")
     if parts[:2] != ["field", "v1"] or len(parts) < 5:
         return Rejected("unknown_topic", f"{shown(topic)}: field/v1/KIND/DEVICE/up expected")
     kind, name, ending = parts[2], parts[3], parts[4:]

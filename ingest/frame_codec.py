@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from devices.frames import (
     BrokerFrame,
     Frame,
+    RawFrame,
     ReadingsFrame,
     Receipts,
     RejectedFrame,
@@ -116,7 +117,7 @@ def _decode_series(payload: bytes) -> SeriesFrame:
 def _encode_rejected(frame: RejectedFrame) -> bytes:
     try:
         return _pack(frame)
-    except UnicodeEncodeError:  # half a surrogate pair, from a payload's JSON escapes
+    except UnicodeEncodeError:  # half a surrogate pair, from a payload's JSON or a codec's text
         return _pack(
             dataclasses.replace(
                 frame, topic=_printable(frame.topic), detail=_printable(frame.detail)
@@ -148,6 +149,7 @@ _CODECS: Final = {
     BrokerFrame: _packed(6, BrokerFrame),
     RevisionFrame: _packed(7, RevisionFrame),
     SeriesFrame: _Codec(8, _encode_series, _decode_series),
+    RawFrame: _packed(9, RawFrame),
 }
 _BY_CODE: Final = {codec.code: codec for codec in _CODECS.values()}
 

@@ -27,8 +27,9 @@ from ingest.device_ack import AckDesk
 from ingest.intake_status import IntakeStatus
 from ingest.journal import JournalFull, JournalWriter
 from ingest.journal_follower import JournalFollower
-from ingest.lane import Arrival, LaneState, Tally
+from ingest.lane import LaneState
 from ingest.lane_snapshot import encode_snapshot, restore, save
+from ingest.messages import Arrival, Tally
 from ingest.mqtt import MAX_PENDING, Consumer, Gathered
 from ingest.precedence import Precedence, slices
 from ingest.series_desk import SeriesDesk

@@ -21,7 +21,7 @@ from devices.histogram import LAGS_S, WAITS_S, Histogram
 from devices.outcomes import Remark, shown
 from devices.readings import Int64s
 from ingest.journal import JournalWriter
-from ingest.lane import Tally
+from ingest.messages import Tally
 from ingest.mqtt import Link
 
 log = structlog.get_logger()

@@ -10,19 +10,16 @@ Everything that this state knows can be had again from a snapshot and the frames
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.frames import (
     Frame,
+    RawFrame,
     ReadingsFrame,
-    Receipts,
     RejectedFrame,
     RevisionFrame,
     SequenceGapFrame,
@@ -31,71 +28,37 @@ from devices.frames import (
     StatusFrame,
     TickFrame,
 )
-from devices.outcomes import Rejected, Remark
+from devices.outcomes import Rejected
 from devices.payload import NO_TIME, NOT_GIVEN
-from devices.readings import Indices, Int32s, Int64s, Quality, Readings, concatenate
+from devices.readings import Quality, Readings, concatenate
 from devices.registry import RegistrySnapshot
+from ingest import message_frames
 from ingest.arrival_times import ArrivalTimes
 from ingest.budget import Budgets
 from ingest.check import Checker
 from ingest.decode import Decoded, Decoder
+from ingest.enrolment_desk import EnrolmentDesk
 from ingest.lags import DeviceLags
+from ingest.messages import (
+    OVER_BUDGET,
+    RESUBMISSION,
+    Arrival,
+    Tally,
+    chosen_rows,
+    with_topics,
+)
 from ingest.receipts import ReceiptBook, payload_hashes
 from ingest.sequence import SequenceTracker
+from ingest.translations import Translations, epoch_of
 
 AddSeries = Callable[[Collection[tuple[int, str]]], tuple[SeriesDefinition, ...]]
 """Give (device id, quantity) pairs a series; returns the definitions of all of them.
 
 May raise SeriesUnavailable."""
 
-OVER_BUDGET: Final = "over_budget"
-"""Why a message is refused unread: its publisher has sent too much (``ingest.budget``)."""
-
-RESUBMISSION: Final = "resubmission/"
-"""Connection name of a message taken out of quarantine, before the number of its row."""
-
-_DEFINITIONS_A_FRAME: Final = 5_000
-_RECEIPTS_AT_ONCE: Final = 1_000  # frames
-
 
 class SeriesUnavailable(Exception):
     """The registry gives no series now; keep what needs one raw, it is taken in again later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Messages of one connection in the order in which they came, as columns.
-
-    ``packet_id`` uint16 (0 for QoS 0), ``redelivered`` the indices of those flagged DUP,
-    ``received_at`` int64 ms UTC.
-    """
-
-    connection: str
-    topics: Sequence[bytes]
-    payloads: Sequence[bytes]
-    packet_id: NDArray[np.uint16]
-    redelivered: Sequence[int]
-    received_at: Int64s
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of a batch, to be counted and shown.
-
-    ``numbered`` int32 rows of (publisher, device); ``lags_ms`` from a device's clock to ours
-    (`ingest.lags`).
-    """
-
-    messages: int = 0
-    repeated: int = 0
-    readings: int = 0
-    flags: dict[str, int] = field(default_factory=dict)
-    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
-    remarks: list[tuple[int, Remark]] = field(default_factory=list)
-    numbers_missing: int = 0
-    numbers_filled: int = 0
-    numbered: list[Int32s] = field(default_factory=list)
-    lags_ms: list[Int64s] = field(default_factory=list)
 
 
 class LaneState:
@@ -108,15 +71,18 @@ class LaneState:
         self.budgets = Budgets(readings_per_minute)
         self.budgets.know(snapshot)
         self.lags = DeviceLags()
+        self.enrolments = EnrolmentDesk()
         self.ticked_at = 0
         self.checker = Checker()
         self.sequences = SequenceTracker()
         self.receipts = ReceiptBook()
+        self.translations = Translations()
         self.journaled_revision = -1
         self.resubmitted: frozenset[int] = frozenset()
         self._add_series = add_series
         self._arrivals = ArrivalTimes()
         self._decoder = Decoder(snapshot, self._arrivals)
+        self._translated_devices = _need_translation(snapshot)
         self._definitions = dict(snapshot.definitions)
         self.checker.define(snapshot.definitions.values())
 
@@ -128,11 +94,12 @@ class LaneState:
             if self._definitions.get(series) != definition
         ]
         self._decoder = Decoder(snapshot, self._arrivals)
+        self._translated_devices = _need_translation(snapshot)
         self._definitions = dict(snapshot.definitions)
         self.budgets.know(snapshot)
         self.checker.define(changed)
         self.journaled_revision = snapshot.revision
-        return [*_series_frames(changed), RevisionFrame(at, snapshot.revision)]
+        return [*message_frames.series_frames(changed), RevisionFrame(at, snapshot.revision)]
 
     def begin(self, snapshot: RegistrySnapshot, at: int) -> list[Frame]:
         """The frames of a start: the registry, where the journal does not know it as it is now."""
@@ -144,26 +111,39 @@ class LaneState:
     def take_in(self, arrival: Arrival, tally: Tally) -> list[Frame]:
         """Messages → frames, in order; what happened is added to ``tally``."""
         fresh, hashes = self._without_repetitions(arrival)
-        tally.messages += len(arrival.topics)
-        tally.repeated += len(arrival.topics) - len(fresh.topics)
+        _count_messages(arrival, len(fresh.topics), tally)
         frames: list[Frame] = []
         if self.budgets.over:
             fresh, hashes = self._hold_back(fresh, hashes, frames, tally)
+        fresh, hashes = self._keep_raw(fresh, hashes, frames, tally)
         if not fresh.topics:
             return frames
         decoded = self._decoder.decode(fresh.topics, fresh.payloads, fresh.received_at)
+        if decoded.rejected:
+            decoded = replace(decoded, rejected=self._without_many_requests(fresh, decoded))
         frames += self._follow_numbers(fresh, decoded, tally)
         decoded = self._give_series(decoded, frames)
         readings = self.checker.check(self._decoder.readings(decoded))
         if len(decoded.message):
-            frames.append(ReadingsFrame(readings, _receipts(fresh, hashes, decoded)))
-        frames += _statuses(fresh, hashes, decoded)
-        frames += _rejections(fresh, hashes, decoded.rejected)
+            frames.append(ReadingsFrame(readings, message_frames.receipts(fresh, hashes, decoded)))
+        frames += message_frames.statuses(fresh, hashes, decoded)
+        frames += message_frames.rejections(fresh, hashes, decoded.rejected)
         _count(readings, fresh, decoded, tally)
         self._spend(fresh, decoded)
         tally.lags_ms.append(
             self.lags.of(decoded.message, decoded.device, decoded.own_time, fresh.received_at)
         )
+        return frames
+
+    def refuse(self, refused: Sequence[RejectedFrame], tally: Tally) -> list[Frame]:
+        """The frames of raw messages that could not be translated, less what is journaled."""
+        frames: list[Frame] = []
+        for frame in refused:
+            epoch = epoch_of(frame.connection)
+            number = np.array([frame.payload_hash], np.uint64)
+            if epoch is None or self.translations.add(epoch, number).all():
+                frames.append(frame)
+                tally.rejected.append((frame.topic, Rejected(frame.reason, frame.detail)))
         return frames
 
     def absorb(self, frame: Frame) -> None:
@@ -174,7 +154,7 @@ class LaneState:
         """Learn from many frames in order; readings and receipts are taken together."""
         for frame in frames:
             match frame:
-                case ReadingsFrame() | RejectedFrame() | StatusFrame():
+                case ReadingsFrame() | RejectedFrame() | StatusFrame() | RawFrame():
                     continue
                 case SeriesFrame():
                     self.checker.define(frame.definitions)
@@ -193,24 +173,32 @@ class LaneState:
     # -- steps
 
     def _without_repetitions(self, arrival: Arrival) -> tuple[Arrival, NDArray[np.uint64]]:
-        """What is not in the journal yet, and the hashes of its messages."""
-        hashes = payload_hashes(arrival.topics, arrival.payloads)
-        if arrival.connection.startswith(RESUBMISSION):
-            self._absorb_resubmission(arrival.connection)
-            return arrival, hashes
-        is_fresh = self.receipts.is_fresh(
-            arrival.connection, arrival.packet_id, hashes, arrival.redelivered
-        )
+        """What is not in the journal yet, and the hashes of its messages.
+
+        Of translated ones the numbers of their raw frames.
+        """
+        epoch = epoch_of(arrival.connection)
+        if epoch is not None:
+            hashes = np.array([origin.n for origin in arrival.origins], np.uint64)
+            is_fresh = self.translations.add(epoch, hashes)
+        else:
+            hashes = payload_hashes(arrival.topics, arrival.payloads)
+            if arrival.is_resubmitted:
+                self._absorb_resubmission(arrival.connection)
+                return arrival, hashes
+            is_fresh = self.receipts.is_fresh(
+                arrival.connection, arrival.packet_id, hashes, arrival.redelivered
+            )
         if is_fresh.all():
             return arrival, hashes
         rows = np.flatnonzero(is_fresh)
-        return _rows(arrival, rows), hashes[rows]
+        return chosen_rows(arrival, rows), hashes[rows]
 
     def _hold_back(
         self, arrival: Arrival, hashes: NDArray[np.uint64], frames: list[Frame], tally: Tally
     ) -> tuple[Arrival, NDArray[np.uint64]]:
         """Refuse, unread, what publishers over their budget sent; what staff resubmit is read."""
-        if arrival.connection.startswith(RESUBMISSION):
+        if arrival.is_resubmitted or arrival.network:
             return arrival, hashes
         over = np.fromiter(self.budgets.over, np.int32)
         is_over = np.isin(self._decoder.publishers(arrival.topics), over)
@@ -218,20 +206,52 @@ class LaneState:
             return arrival, hashes
         why = Rejected(OVER_BUDGET, "its publisher has sent too many readings: kept unread")
         refused = [(row, why) for row in np.flatnonzero(is_over).tolist()]
-        frames += _rejections(arrival, hashes, refused)
-        tally.rejected += _with_topics(arrival, refused)
+        frames += message_frames.rejections(arrival, hashes, refused)
+        tally.rejected += with_topics(arrival, refused)
         rows = np.flatnonzero(~is_over)
-        return _rows(arrival, rows), hashes[rows]
+        return chosen_rows(arrival, rows), hashes[rows]
+
+    def _keep_raw(
+        self, arrival: Arrival, hashes: NDArray[np.uint64], frames: list[Frame], tally: Tally
+    ) -> tuple[Arrival, NDArray[np.uint64]]:
+        """Keep as it is what is to be translated behind the journal; what is left is read here.
+
+        That is all of a network server, and what devices send whose unit has a codec.
+        """
+        if arrival.network:
+            is_raw = np.ones(len(arrival.topics), np.bool_)
+        elif len(self._translated_devices) and not arrival.origins:
+            speakers = self._decoder.speakers(arrival.topics)
+            is_raw = np.isin(speakers, self._translated_devices)
+            if not arrival.is_resubmitted:
+                self.budgets.spend(speakers[is_raw])
+        else:
+            return arrival, hashes
+        rows = np.flatnonzero(is_raw)
+        if not len(rows):
+            return arrival, hashes
+        frames += message_frames.raws(chosen_rows(arrival, rows), hashes[rows])
+        tally.raw += len(rows)
+        rest = np.flatnonzero(~is_raw)
+        return chosen_rows(arrival, rest), hashes[rest]
 
     def _spend(self, arrival: Arrival, decoded: Decoded) -> None:
         """Charge each publisher its readings; a message without any counts as one."""
-        if arrival.connection.startswith(RESUBMISSION):
+        if arrival.is_resubmitted:
             return
         self.budgets.spend(decoded.sender)
         without = [row for row, _ in decoded.statuses] + [row for row, _ in decoded.rejected]
         if without:
             senders = self._decoder.publishers([arrival.topics[row] for row in without])
             self.budgets.spend(senders[senders >= 0])
+
+    def _without_many_requests(
+        self, arrival: Arrival, decoded: Decoded
+    ) -> list[tuple[int, Rejected]]:
+        """What is refused, without requests for admission beyond what may be asked."""
+        return self.enrolments.admit(
+            decoded.rejected, arrival.topics, arrival.payloads, arrival.received_at
+        )
 
     def _give_series(self, decoded: Decoded, frames: list[Frame]) -> Decoded:
         """Series for quantities that a device sends for the first time, before they are needed.
@@ -248,7 +268,7 @@ class LaneState:
         self._decoder.learn(definitions)
         self.checker.define(definitions)
         self._definitions |= {d.series: d for d in definitions}
-        frames += _series_frames(definitions)
+        frames += message_frames.series_frames(definitions)
         return decoded
 
     def _follow_numbers(
@@ -282,16 +302,14 @@ class LaneState:
     # -- learning from the journal
 
     def _absorb_receipts(self, frames: Sequence[Frame]) -> None:
-        for connection, group in groupby(filter(None, map(_receipt, frames)), itemgetter(0)):
-            if connection.startswith(RESUBMISSION):
-                self._absorb_resubmission(connection)
-                continue
-            _, packet_ids, hashes = zip(*group, strict=True)
-            for start in range(0, len(packet_ids), _RECEIPTS_AT_ONCE):
-                part = slice(start, start + _RECEIPTS_AT_ONCE)
-                self.receipts.enter(
-                    connection, np.concatenate(packet_ids[part]), np.concatenate(hashes[part])
-                )
+        for of in message_frames.acknowledged(frames):
+            epoch = epoch_of(of.connection)
+            if epoch is not None:
+                self.translations.add(epoch, of.payload_hash)
+            elif of.connection.startswith(RESUBMISSION):
+                self._absorb_resubmission(of.connection)
+            else:
+                self.receipts.enter(of.connection, of.packet_id, of.payload_hash)
 
     def _absorb_numbers(self, frame: ReadingsFrame) -> None:
         receipts = frame.receipts
@@ -328,62 +346,22 @@ class LaneState:
             self.resubmitted |= {int(connection.removeprefix(RESUBMISSION))}
 
 
-def _receipt(frame: Frame) -> tuple[str, NDArray[np.uint16], NDArray[np.uint64]] | None:
-    """What was acknowledged with a frame: connection, packet ids, hashes."""
-    if isinstance(frame, ReadingsFrame):
-        of = frame.receipts
-        return of.connection, of.packet_id, of.payload_hash
-    if isinstance(frame, RejectedFrame | StatusFrame):
-        ids, hashes = np.array([frame.packet_id]), np.array([frame.payload_hash], np.uint64)
-        return frame.connection, ids.astype(np.uint16), hashes
-    return None
+def _need_translation(snapshot: RegistrySnapshot) -> NDArray[np.int32]:
+    """Devices that publish themselves in a language of their own: their unit has a codec.
+
+    One with a DevEUI is heard through a network server.
+    """
+    units = snapshot.unit_in.values()
+    return np.array([u.device for u in units if u.codec and u.dev_eui is None], np.int32)
 
 
-def _series_frames(definitions: Sequence[SeriesDefinition]) -> list[Frame]:
-    return [
-        SeriesFrame(tuple(definitions[start : start + _DEFINITIONS_A_FRAME]))
-        for start in range(0, len(definitions), _DEFINITIONS_A_FRAME)
-    ]
-
-
-def _receipts(arrival: Arrival, hashes: NDArray[np.uint64], decoded: Decoded) -> Receipts:
-    return Receipts(
-        arrival.connection,
-        arrival.packet_id[decoded.message],
-        hashes[decoded.message],
-        decoded.device,
-        decoded.sequence,
-    )
-
-
-def _statuses(
-    arrival: Arrival, hashes: NDArray[np.uint64], decoded: Decoded
-) -> Iterable[StatusFrame]:
-    for row, device in decoded.statuses:
-        yield StatusFrame(
-            device,
-            int(arrival.received_at[row]),
-            arrival.payloads[row],
-            arrival.connection,
-            int(arrival.packet_id[row]),
-            int(hashes[row]),
-        )
-
-
-def _rejections(
-    arrival: Arrival, hashes: NDArray[np.uint64], rejected: Iterable[tuple[int, Rejected]]
-) -> Iterable[RejectedFrame]:
-    for row, found in rejected:
-        yield RejectedFrame(
-            arrival.topics[row].decode("utf-8", "backslashreplace"),
-            arrival.payloads[row],
-            int(arrival.received_at[row]),
-            found.reason,
-            found.detail,
-            arrival.connection,
-            int(arrival.packet_id[row]),
-            int(hashes[row]),
-        )
+def _count_messages(arrival: Arrival, fresh: int, tally: Tally) -> None:
+    """Translated ones were counted when they came."""
+    if arrival.origins:
+        tally.translated += fresh
+    else:
+        tally.messages += len(arrival.topics)
+        tally.repeated += len(arrival.topics) - fresh
 
 
 def _count(readings: Readings, arrival: Arrival, decoded: Decoded, tally: Tally) -> None:
@@ -393,26 +371,5 @@ def _count(readings: Readings, arrival: Arrival, decoded: Decoded, tally: Tally)
         if count:
             name = str(flag.name).lower()
             tally.flags[name] = tally.flags.get(name, 0) + count
-    tally.rejected += _with_topics(arrival, decoded.rejected)
+    tally.rejected += with_topics(arrival, decoded.rejected)
     tally.remarks += decoded.remarks
-
-
-def _with_topics(
-    arrival: Arrival, rejected: Iterable[tuple[int, Rejected]]
-) -> list[tuple[str, Rejected]]:
-    return [
-        (arrival.topics[row].decode("utf-8", "backslashreplace"), found) for row, found in rejected
-    ]
-
-
-def _rows(arrival: Arrival, rows: Indices) -> Arrival:
-    """Only these messages, none of them a repetition."""
-    chosen = rows.tolist()
-    return Arrival(
-        arrival.connection,
-        [arrival.topics[row] for row in chosen],
-        [arrival.payloads[row] for row in chosen],
-        arrival.packet_id[rows],
-        (),
-        arrival.received_at[rows],
-    )

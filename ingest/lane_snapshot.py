@@ -26,7 +26,7 @@ from ingest.sequence import NumberingState
 
 log = structlog.get_logger()
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 FILE_NAME: Final = "intake.state"
 
 
@@ -41,6 +41,7 @@ class _Snapshot(msgspec.Struct):
     numberings: list[bytes]
     missing: dict[int, list[tuple[int, int]]]
     receipts: dict[str, tuple[bytes, bytes]]
+    translations: dict[int, tuple[int, list[int]]]
 
 
 _CHECK_TYPES: Final = ("i4", "i8", "f8", "i8", "f8", "u1")
@@ -69,6 +70,7 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
                 name: (book.packet_id.tobytes(), book.payload_hash.tobytes())
                 for name, book in state.receipts.state().items()
             },
+            translations=state.translations.state(),
         )
     )
     return crc32(body).to_bytes(4, "big") + body
@@ -152,6 +154,7 @@ def _fill(state: LaneState, snapshot: _Snapshot) -> None:
             for name, (ids, hashes) in snapshot.receipts.items()
         }
     )
+    state.translations.restore(snapshot.translations)
     state.journaled_revision = snapshot.revision
     state.resubmitted = frozenset(snapshot.resubmitted)
     state.ticked_at = snapshot.ticked_at

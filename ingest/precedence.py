@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.lane import Arrival
+from ingest.messages import Arrival, piece
 
 LONGEST_S: Final = 0.05
 """Routine goes on after so long even if urgent never rests."""
@@ -56,16 +56,5 @@ def slices(arrival: Arrival) -> Iterator[Arrival]:
         passed = int(ends[start - 1]) if start else 0
         by_bytes = int(np.searchsorted(ends, passed + SLICE_BYTES, side="right"))
         stop = max(start + 1, min(start + SLICE_MESSAGES, by_bytes))
-        yield arrival if stop - start == len(ends) else _piece(arrival, start, stop)
+        yield arrival if stop - start == len(ends) else piece(arrival, start, stop)
         start = stop
-
-
-def _piece(arrival: Arrival, start: int, stop: int) -> Arrival:
-    return Arrival(
-        arrival.connection,
-        arrival.topics[start:stop],
-        arrival.payloads[start:stop],
-        arrival.packet_id[start:stop],
-        [row - start for row in arrival.redelivered if start <= row < stop],
-        arrival.received_at[start:stop],
-    )

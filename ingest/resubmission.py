@@ -33,7 +33,7 @@ from sqlalchemy import (
 
 from devices.database import writing
 from devices.frames import Lane
-from ingest.lane import RESUBMISSION, Arrival
+from ingest.messages import RESUBMISSION, Arrival
 from ingest.tables import intake_position, resubmission, resubmission_done
 
 AT_ONCE: Final = 200

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from devices import enrolment
 from devices.frames import Lane
 from devices.kinds import FIELD_KINDS
 
@@ -24,6 +25,8 @@ def subscriptions(lane: Lane, shard: int, shards: int) -> list[tuple[str, int]]:
     """
     kinds = [kind.name for kind in FIELD_KINDS.values() if kind.lane is lane]
     found = [(f"field/v1/gateway/+/up/{lane}", _QOS_1 | _NO_RETAINED)] if shard == 0 else []
+    if lane is Lane.ROUTINE and shard == 0:
+        found.append((f"field/v1/{enrolment.LEVEL}/+/up", _QOS_1 | _NO_RETAINED))
     for name in kinds[shard::shards]:
         found.append((f"field/v1/{name}/+/up", _QOS_1 | _NO_RETAINED))
         found.append((f"field/v1/{name}/+/status", _QOS_1 | _RETAINED_IF_NEW))

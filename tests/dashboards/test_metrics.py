@@ -24,7 +24,7 @@ from devices.frames import Lane
 from devices.histogram import Histogram
 from devices.outcomes import Rejected
 from ingest.intake_status import IntakeStatus
-from ingest.lane import Tally
+from ingest.messages import Tally
 from ingest.mqtt import Link
 from tests.conftest import ROOT
 

@@ -17,6 +17,7 @@ from devices.frames import (
     Frame,
     Lane,
     Position,
+    RawFrame,
     ReadingsFrame,
     Receipts,
     RejectedFrame,
@@ -120,7 +121,8 @@ _source = (_text, st.integers(0, 65_535), _uint64)
 
 FRAMES: st.SearchStrategy[Frame] = st.one_of(
     _readings_frames(),
-    st.builds(RejectedFrame, _text, st.binary(max_size=50), _int64, _text, _text, *_source),
+    st.builds(RejectedFrame, _text, st.binary(max_size=50), _int64, _text, _text, *_source, _text),
+    st.builds(RawFrame, _text, _text, st.binary(max_size=50), _int64, *_source),
     st.builds(StatusFrame, st.integers(0, 2**31 - 1), _int64, st.binary(max_size=50), *_source),
     st.builds(SequenceGapFrame, st.integers(0, 2**31), _int64, _int64, _int64, st.booleans()),
     st.builds(TickFrame, _int64),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from devices.frames import ReadingsFrame
 from devices.registry import Registry
 from ingest.arrival_times import MOST_AHEAD_MS, ArrivalTimes
-from ingest.lane import Arrival, LaneState, Tally
+from ingest.lane import LaneState
+from ingest.messages import Arrival, Tally
 from tests.ingest.field import NOW, open_town, payload
 
 batches = st.lists(

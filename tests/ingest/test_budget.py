@@ -20,14 +20,8 @@ from devices.frames import (
 from devices.readings import Int32s
 from devices.registry import Registry, RegistrySnapshot
 from ingest.budget import BURST_MIN, Budgets
-from ingest.lane import (
-    OVER_BUDGET,
-    RESUBMISSION,
-    Arrival,
-    LaneState,
-    SeriesUnavailable,
-    Tally,
-)
+from ingest.lane import LaneState, SeriesUnavailable
+from ingest.messages import OVER_BUDGET, RESUBMISSION, Arrival, Tally
 from ingest.series_desk import SeriesDesk
 from tests.ingest.field import NOW, of, open_town, payload, up
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from devices.frames import (
     BrokerFrame,
     Frame,
+    RawFrame,
     ReadingsFrame,
     Receipts,
     RejectedFrame,
@@ -41,8 +42,16 @@ GOLDEN: tuple[tuple[Frame, int, str], ...] = (
     (
         RejectedFrame("t", b"\xff", 5, "bad_json", "d", "c1", 9, 2**63),
         2,
-        "88 a5746f706963 a174 a77061796c6f6164 c401ff ab72656365697665645f6174 05"
+        "89 a5746f706963 a174 a77061796c6f6164 c401ff ab72656365697665645f6174 05"
         "a6726561736f6e a86261645f6a736f6e a664657461696c a164 aa636f6e6e656374696f6e a26331"
+        "a97061636b65745f6964 09 ac7061796c6f61645f68617368 cf8000000000000000"
+        "a76e6574776f726b a0",
+    ),
+    (
+        RawFrame("lora", "t", b"\xff", 5, "c1", 9, 2**63),
+        9,
+        "87 a76e6574776f726b a46c6f7261 a5746f706963 a174 a77061796c6f6164 c401ff"
+        "ab72656365697665645f6174 05 aa636f6e6e656374696f6e a26331"
         "a97061636b65745f6964 09 ac7061796c6f61645f68617368 cf8000000000000000",
     ),
     (

@@ -27,8 +27,9 @@ from devices.quantities import QUANTITIES
 from devices.registry import Registry, RegistrySnapshot
 from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
-from ingest.lane import Arrival, LaneState, Tally
+from ingest.lane import LaneState
 from ingest.lane_snapshot import FILE_NAME, encode_snapshot, restore, save
+from ingest.messages import Arrival, Tally
 from tests.ingest.field import NOW, of, open_town, payload, up
 
 

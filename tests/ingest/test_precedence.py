@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.lane import Arrival
+from ingest.messages import Arrival
 from ingest.precedence import SLICE_BYTES, SLICE_MESSAGES, Precedence, slices
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from devices.frames import BrokerFrame, Lane
 from devices.registry import Registry, RegistrySnapshot
 from ingest import resubmission
+from ingest.enrolment_answers import AnswerDesk
 from ingest.intake_lane import LaneRunner
 from ingest.intake_status import IntakeStatus, write_status
 from ingest.journal import JournalWriter
@@ -90,6 +91,7 @@ class Intake:
         self._consumers: list[Consumer] = []
         self._hearing: list[Consumer] = []  # those whose silence would be ours
         self._outages: dict[str, str] = {}
+        self._answers = AnswerDesk(registry.database, self._publish_retained, now)
 
     async def run(self) -> None:
         """Take in until cancelled; everything read by then is durable and acknowledged."""
@@ -109,6 +111,7 @@ class Intake:
                 self._begin_every(tasks, EVERY_S, self._follow_registry, "registry")
                 self._begin_every(tasks, EXPIRE_EVERY_S, self._expire, "expiry")
                 self._begin_every(tasks, FORGET_EVERY_S, self._forget_resubmitted, "forgetting")
+                self._begin_every(tasks, EVERY_S, self._answers.step, "enrolment.answers")
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
@@ -202,6 +205,10 @@ class Intake:
             name=name,
         )
 
+    def _publish_retained(self, topic: str, payload: bytes) -> None:
+        """By the first connection of the routine lane; no lane is kept waiting for it."""
+        self._lanes[Lane.ROUTINE].consumers[0].publish(topic, payload, is_retained=True)
+
     def _note_link(self, runner: LaneRunner, link: Link) -> None:
         runner.add(BrokerFrame(self._now(), link.name, is_up=link.is_up))
 
@@ -280,6 +287,7 @@ class Intake:
         """A lane's rows in small steps, until none waits; the other lane knows nothing of it."""
         database = self._registry.database
         while rows := await asyncio.to_thread(resubmission.waiting, database, runner.lane):
+            await self._follow_registry()  # they may be here because their device is, since now
             known = runner.resubmitted
             fresh = [row.as_arrival() for row in rows if row.id not in known]
             if fresh:

@@ -176,11 +176,14 @@ class Consumer:
         if self._session is not None and not self._is_over(0.5):
             self._session.release("pending")
 
-    def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes, *, is_retained: bool = False) -> None:
         """Send a QoS 0 message; lost if there is no connection."""
         if self._session is not None:
             self.published += 1
-            self._session.write(mqtt_frames.publish(topic, payload, self._greeting.version))
+            version = self._greeting.version
+            self._session.write(
+                mqtt_frames.publish(topic, payload, version, is_retained=is_retained)
+            )
 
     def stop_reading(self) -> None:
         """Take nothing more from the broker, for good; what was gathered can still be taken."""

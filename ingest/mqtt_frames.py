@@ -305,9 +305,9 @@ def unsubscribe(packet_id: int, filters: Sequence[str], version: Version) -> byt
     return _frame(0xA2, body + b"".join(map(_text, filters)))
 
 
-def publish(topic: str, payload: bytes, version: Version) -> bytes:
-    """PUBLISH (3.3) with QoS 0."""
-    return _frame(0x30, _text(topic) + _no_properties(version) + payload)
+def publish(topic: str, payload: bytes, version: Version, *, is_retained: bool = False) -> bytes:
+    """PUBLISH (3.3) with QoS 0; the broker keeps a retained one for those who listen later."""
+    return _frame(0x31 if is_retained else 0x30, _text(topic) + _no_properties(version) + payload)
 
 
 def pubacks(packet_ids: Sequence[bytes]) -> bytes:

@@ -17,11 +17,13 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from devices import enrolment
 from devices.database import writing
 from devices.frames import Entry, Lane, Position, RejectedFrame, SequenceGapFrame
+from ingest import waiting
 from ingest.decode import AWAITS_SERIES
-from ingest.lane import OVER_BUDGET
 from ingest.lanes_reader import Follower, LanesReader, finish
+from ingest.messages import OVER_BUDGET
 from ingest.tables import quarantine, resubmission, sequence_gap, web_position
 from ingest.topics import lane_of
 
@@ -145,11 +147,14 @@ class QuarantineWriter:
         return True
 
     def _keep(self, lane: Lane, entries: Sequence[Entry]) -> None:
-        rejected = [e.frame for e in entries if isinstance(e.frame, RejectedFrame)]
+        came = [e.frame for e in entries if isinstance(e.frame, RejectedFrame)]
+        rejected = [frame for frame in came if frame.reason != enrolment.REASON]
         gaps = [e.frame for e in entries if isinstance(e.frame, SequenceGapFrame)]
         rows, size = len(rejected), sum(len(frame.payload) for frame in rejected)
         with writing(self._database) as connection:
-            self._insert(connection, lane, rejected)
+            waiting.note(connection, [f for f in came if f.reason == enrolment.REASON])
+            told = waiting.note(connection, rejected)
+            self._insert(connection, lane, rejected, told)
             for gap in gaps:
                 note_gap(connection, gap)
             over = _drop_oldest_gaps(connection, {gap.device for gap in gaps}, self._keep_gaps)
@@ -168,10 +173,21 @@ class QuarantineWriter:
         self._note_success()
 
     def _insert(
-        self, connection: Connection, lane: Lane, rejected: Sequence[RejectedFrame]
+        self,
+        connection: Connection,
+        lane: Lane,
+        rejected: Sequence[RejectedFrame],
+        told: Mapping[int, int],
     ) -> None:
-        """Keep them; what only waits for the database is resubmitted at once, for it is here."""
-        if rows := [_row(lane, f) for f in rejected if f.reason != AWAITS_SERIES]:
+        """Keep them; what only waits for the database is resubmitted at once, for it is here.
+
+        ``told`` names the candidate of the waiting list that a message (by index) tells of.
+        """
+        if rows := [
+            _row(lane, frame) | {"candidate": told.get(index)}
+            for index, frame in enumerate(rejected)
+            if frame.reason != AWAITS_SERIES
+        ]:
             connection.execute(insert(quarantine), rows)
         for frame in rejected:
             if frame.reason == AWAITS_SERIES:

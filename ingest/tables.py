@@ -31,6 +31,7 @@ quarantine = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False, index=True),
     Column("detail", Text, nullable=False),
+    Column("candidate", Integer, index=True),  # of the waiting list: the unknown device it tells of
     sqlite_autoincrement=True,  # ids are never reused: a resubmission names one
 )
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devices.credentials import mosquitto_password_line
+from devices import enrolment
+from devices.credentials import ENROLMENT_ACCOUNT, mosquitto_password_line
 from devices.kinds import FIELD_KINDS
 
 BINARY_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
@@ -92,6 +93,7 @@ def intake_account(name: str, password: str) -> Account:
         "topic read field/v1/#",
         "topic write field/v1/+/+/ack",
         "topic write field/v1/+/+/down",
+        "topic write field/v1/enrol/+/answer",
         "topic read $SYS/#",
     )
     return Account(name, mosquitto_password_line(name, password), topics)
@@ -99,7 +101,7 @@ def intake_account(name: str, password: str) -> Account:
 
 def strays_account(name: str, password: str) -> Account:
     """Intake's ear for topics of no known kind: it may read what no other connection does."""
-    denied = tuple(f"topic deny field/v1/{kind}/#" for kind in FIELD_KINDS)
+    denied = tuple(f"topic deny field/v1/{level}/#" for level in (*FIELD_KINDS, enrolment.LEVEL))
     return Account(
         name, mosquitto_password_line(name, password), ("topic read field/v1/#", *denied)
     )
@@ -113,6 +115,15 @@ def simulator_account(name: str, password: str) -> Account:
         "topic read field/v1/+/+/ack",
     )
     return Account(name, mosquitto_password_line(name, password), topics)
+
+
+def enrolment_account(password_line: str) -> Account:
+    """Devices that nobody knows yet, all of them: they ask to be admitted, and hear the answer."""
+    topics = (
+        f"topic write {enrolment.request_topic('+')}",
+        f"topic read {enrolment.answer_topic('+')}",
+    )
+    return Account(ENROLMENT_ACCOUNT, password_line, topics)
 
 
 def write_access_files(directory: Path, accounts: Iterable[Account]) -> None:

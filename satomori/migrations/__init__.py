@@ -18,8 +18,10 @@ from devices.database import metadata, open_database, writing
 TABLE_MODULES: Final = (
     "devices.tables",
     "devices.codecs.tables",
+    "devices.provisioning_tables",
     "alerts.tables",
     "ingest.tables",
+    "ingest.waiting_tables",
     "dashboards.tables",
 )
 

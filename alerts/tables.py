@@ -1,7 +1,7 @@
 """Tables of the alert engine. All times are int64 ms UTC.
 
-Writers: the alerts process alone, but for ``alert_inbox``, ``person`` and ``rule_set``, which web
-(or the command line) alone writes.
+Writers: the alerts process alone, but for ``alert_inbox``, ``person``, ``person_group`` and
+``rule_set``, which web (or the command line) alone writes.
 """
 
 from __future__ import annotations
@@ -130,4 +130,19 @@ rule_set = Table(
     Column("body", Text, nullable=False),  # TOML, as it was written
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),  # a person's name, "installation", "command line"
+)
+
+person_group = Table(
+    "person_group",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # no person's name: both own devices
+    Column("display_name", Text, nullable=False),
+)
+
+person_group_member = Table(
+    "person_group_member",
+    metadata,
+    Column("person_group", Integer, ForeignKey("person_group.id"), primary_key=True),
+    Column("person", Integer, ForeignKey("person.id"), primary_key=True, index=True),
 )

@@ -7,19 +7,14 @@ holds from its moment on, and what was computed with the one before stays as it 
     datum 2              |———————————…
              since       since
 
-Functions over an open connection; `devices.registry` brings the transaction and its revision.
+Refuses to know tables (`devices.datum_history`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Final
-
-from sqlalchemy import Connection, Row, insert, select, update
-
-from devices import tables
+from typing import Final
 
 _HIGHEST_M: Final = 4_000.0  # above Mount Fuji, and below the deepest quay
 _LARGEST_MOUNTING_M: Final = 200.0
@@ -58,42 +53,13 @@ def merged(datums: Iterable[Datum], new: Datum) -> tuple[Datum, ...]:
     return tuple(by_since[since] for since in sorted(by_since))
 
 
-def add(connection: Connection, device: int, datum: Datum) -> bool:
-    """Note a datum of the device, or correct the one of the same moment; False: it stood there."""
-    _check(datum)
-    table = tables.datum
-    this = (table.c.device == device) & (table.c.since == datum.since)
-    found = connection.execute(select(table).where(this)).one_or_none()
-    if found is not None and from_row(found) == datum:
-        return False
-    heights = {
-        "gauge_zero_m": datum.gauge_zero_m,
-        "mounting_height_m": datum.mounting_height_m,
-        "changed_in": tables.PRESENT_REVISION,
-    }
-    if found is None:
-        connection.execute(insert(table).values(device=device, since=datum.since, **heights))
-    else:
-        connection.execute(update(table).where(this).values(**heights))
-    return True
-
-
-def history(connection: Connection, device: int) -> tuple[Datum, ...]:
-    """All datums of the device, oldest first."""
-    of_device = select(tables.datum).where(tables.datum.c.device == device)
-    rows = connection.execute(of_device.order_by(tables.datum.c.since))
-    return tuple(map(from_row, rows))
-
-
-def from_row(row: Row[Any]) -> Datum:
-    """The datum of a row of its table."""
-    return Datum(row.since, row.gauge_zero_m, row.mounting_height_m)
-
-
-def _check(datum: Datum) -> None:
-    zero, height = datum.gauge_zero_m, datum.mounting_height_m
-    if zero is not None and not (isfinite(zero) and abs(zero) <= _HIGHEST_M):
-        raise DatumError(f"gauge_zero_m {zero!r}: metres from -{_HIGHEST_M:g} to {_HIGHEST_M:g}")
-    if height is not None and not (isfinite(height) and abs(height) <= _LARGEST_MOUNTING_M):
-        limit = f"{_LARGEST_MOUNTING_M:g}"
-        raise DatumError(f"mounting_height_m {height!r}: metres from -{limit} to {limit}")
+def faults(
+    gauge_zero_m: float | None, mounting_height_m: float | None
+) -> Iterator[tuple[str, float, str]]:
+    """What is wrong with heights: the name, the value, the reason."""
+    for name, value, limit in (
+        ("gauge_zero_m", gauge_zero_m, _HIGHEST_M),
+        ("mounting_height_m", mounting_height_m, _LARGEST_MOUNTING_M),
+    ):
+        if value is not None and not abs(value) <= limit:  # NaN, too
+            yield name, value, f"metres from -{limit:g} to {limit:g} expected"

@@ -13,7 +13,9 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
+from devices import datum, dev_eui, open_data
 from devices.kinds import FIELD_KINDS, INSTALLATION
+from devices.open_data import OpenData
 from devices.outcomes import shown
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -27,15 +29,27 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Stage names by kind, in rising order; other kinds name their thresholds freely."""
 
+INTERVAL_STATES: Final = ("normal", "active")
+"""What a device's reporting interval may depend on: ``active`` from its ``active_from`` on."""
+
 _MAX_INTERVAL_S: Final = 31 * 86_400
 _MAX_TEXT: Final = 200
+_MAX_TAGS: Final = 50
+_MAX_THRESHOLDS: Final = 20
+_TEXTS: Final = ("label", "label_en", "site", "area", "owner", "serial_number", "model", "codec")
 _SMALLEST_REGISTER: Final = 100.0
 _LARGEST_REGISTER: Final = 1e10
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceDraft:
-    """What a person says of a device; None for an interval takes the kind's own."""
+    """What a person says of a device; None takes the kind's own, or nothing.
+
+    ``intervals`` (seconds by state) is for a device that reports more often once the value of its
+    main quantity reaches ``active_from`` (None: its lowest threshold). The heights are those of
+    today (`devices.datum`), ``rollover_at`` to ``codec`` those of the unit in service
+    (`devices.units.UnitDraft`): of both None leaves what is noted.
+    """
 
     name: str
     kind: str
@@ -52,6 +66,15 @@ class DeviceDraft:
     gateway: str | None = None
     owner: str | None = None
     rollover_at: float | None = None  # m3 at which the register of its meter begins anew
+    serial_number: str | None = None
+    dev_eui: str | None = None
+    model: str | None = None
+    codec: str | None = None
+    intervals: Mapping[str, int] = field(default_factory=dict)
+    active_from: float | None = None
+    open_data: OpenData | None = None
+    gauge_zero_m: float | None = None
+    mounting_height_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +125,22 @@ def _check_names(draft: DeviceDraft) -> _Found:
 
 
 def _check_texts(draft: DeviceDraft) -> _Found:
-    for column in ("label", "label_en", "site", "area", "owner"):
+    for column in _TEXTS:
         text = getattr(draft, column) or ""
         if len(text) > _MAX_TEXT or not text.isprintable():
             yield column, text, f"at most {_MAX_TEXT} printable characters expected"
+        elif text != text.strip():
+            yield column, text, "spaces around it"
+    if len(draft.tags) > _MAX_TAGS:
+        yield "tags", f"{len(draft.tags)} tags", f"at most {_MAX_TAGS} expected"
     for tag in draft.tags:
-        if not tag or len(tag) > _MAX_TEXT or not tag.isprintable() or ";" in tag:
+        if not _is_word(tag) or ";" in tag:
             yield "tags", tag, f"1 to {_MAX_TEXT} printable characters without ; expected"
+
+
+def _is_word(text: str) -> bool:
+    is_bare = text == text.strip()
+    return 0 < len(text) <= _MAX_TEXT and text.isprintable() and is_bare
 
 
 def _check_point(draft: DeviceDraft) -> _Found:
@@ -128,10 +160,36 @@ def _check_times(draft: DeviceDraft) -> _Found:
     if interval is not None and not 1 <= interval <= _MAX_INTERVAL_S:
         yield "interval_s", interval, f"1 to {_MAX_INTERVAL_S} seconds expected"
         return
-    kind = FIELD_KINDS.get(draft.kind)
-    shortest = interval if interval is not None else kind.interval_s if kind else 0
+    yield from _check_intervals(draft)
+    shortest = normal_interval_s(draft)
     if silence is not None and not (shortest <= silence <= 100 * _MAX_INTERVAL_S):
         yield "silence_after_s", silence, f"at least the interval of {shortest} seconds expected"
+
+
+def _check_intervals(draft: DeviceDraft) -> _Found:
+    for state, seconds in draft.intervals.items():
+        if state not in INTERVAL_STATES:
+            known = ", ".join(INTERVAL_STATES)
+            yield "intervals", state, f"unknown state; one of {known} expected"
+        elif not 1 <= seconds <= _MAX_INTERVAL_S:
+            yield "intervals", f"{state}={seconds}", f"1 to {_MAX_INTERVAL_S} seconds expected"
+    normal, active = (draft.intervals.get(state) for state in INTERVAL_STATES)
+    if normal is not None and draft.interval_s not in (None, normal):
+        yield "intervals", f"normal={normal}", f"interval_s says {draft.interval_s}"
+    elif active is not None and active > normal_interval_s(draft):
+        yield "intervals", f"active={active}", "an active device does not report less often"
+    if draft.active_from is not None and not isfinite(draft.active_from):
+        yield "active_from", draft.active_from, "a finite number expected"
+    elif draft.active_from is not None and active is None:
+        yield "active_from", draft.active_from, "needs an interval: intervals = active=600"
+
+
+def normal_interval_s(draft: DeviceDraft) -> int:
+    """How often the device reports as long as it is not active; 0 where its kind is unknown."""
+    if draft.interval_s is not None:
+        return draft.interval_s
+    kind = FIELD_KINDS.get(draft.kind)
+    return draft.intervals.get("normal", kind.interval_s if kind else 0)
 
 
 def _check_register(draft: DeviceDraft) -> _Found:
@@ -145,8 +203,33 @@ def _check_register(draft: DeviceDraft) -> _Found:
         yield "rollover_at", size, f"{reason}: 100000 for a register of five digits"
 
 
+def _check_unit(draft: DeviceDraft) -> _Found:
+    if draft.dev_eui is not None:
+        try:
+            dev_eui.parsed(draft.dev_eui)
+        except ValueError as error:
+            yield "dev_eui", draft.dev_eui, str(error)
+
+
+def _check_open_data(draft: DeviceDraft) -> _Found:
+    if draft.open_data is not None and draft.open_data not in open_data.CHOICES:
+        reason = f"one of {', '.join(open_data.CHOICES)} expected"
+        yield "open_data", draft.open_data, reason
+    elif draft.open_data == "values" and draft.kind in open_data.NEVER_OPEN:
+        yield "open_data", draft.open_data, f"a {draft.kind} is never published"
+
+
+def _check_heights(draft: DeviceDraft) -> _Found:
+    yield from datum.faults(draft.gauge_zero_m, draft.mounting_height_m)
+
+
 def _check_thresholds(draft: DeviceDraft) -> _Found:
+    if len(draft.thresholds) > _MAX_THRESHOLDS:
+        reason = f"at most {_MAX_THRESHOLDS} expected"
+        yield "thresholds", f"{len(draft.thresholds)} thresholds", reason
     for stage, value in draft.thresholds.items():
+        if not _is_word(stage) or "=" in stage or ";" in stage:
+            yield "thresholds", stage, "a name without = and ; expected"
         if not isfinite(value):
             yield "thresholds", f"{stage}={value}", "a finite number expected"
     known = STAGES.get(draft.kind)
@@ -167,5 +250,8 @@ _CHECKS: Final[tuple[Callable[[DeviceDraft], _Found], ...]] = (
     _check_point,
     _check_times,
     _check_register,
+    _check_unit,
+    _check_open_data,
+    _check_heights,
     _check_thresholds,
 )

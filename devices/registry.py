@@ -6,20 +6,22 @@ that changed, so that a process that looks again reads only what is new.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from devices import datum, tables, units
+from devices import datum_history, device_rows, maintenance, places, tables, units
 from devices.database import writing
 from devices.datum import Datum
 from devices.drafts import DeviceDraft, DraftError, Fault, faults
 from devices.frames import SeriesDefinition
 from devices.kinds import INSTALLATION, KINDS
+from devices.maintenance import Maintenance
+from devices.places import Area, Site
 from devices.quantities import QUANTITIES
 from devices.snapshot import (
     EMPTY,
@@ -30,7 +32,7 @@ from devices.snapshot import (
     present_revision,
     series_by_code,
 )
-from devices.units import Credential, Unit, UnitDraft
+from devices.units import Credential, NotedUnitError, Unit, UnitDraft
 
 __all__ = [
     "NO_SERIES",
@@ -41,8 +43,6 @@ __all__ = [
     "RegistrySnapshot",
     "series_by_code",
 ]
-
-_FEW: Final = 500  # devices that are still named one by one in a query
 
 
 class Registry:
@@ -102,14 +102,18 @@ class Registry:
     def _register(self, drafts: Sequence[DeviceDraft], now: int) -> RegistrySnapshot:
         with writing(self._database) as connection:
             revision = _raise_revision(connection)
-            known = _device_rows(connection)
+            known = device_rows.rows_by_name(connection)
             _check_gateways(drafts, known)
-            is_changed = _store_devices(connection, drafts, known, revision, now)
-            ids = _ids_by_name(connection)
+            is_changed = device_rows.store(connection, drafts, known, revision, now)
+            ids = device_rows.ids_by_name(connection)
             wanted = [(ids[d.name], q) for d in drafts for q in KINDS[d.kind].quantities]
-            is_changed |= _store_series(connection, wanted, revision)
-            rollovers = {ids[d.name]: d.rollover_at for d in drafts if d.rollover_at is not None}
-            is_changed |= units.set_rollovers(connection, rollovers, now)
+            is_changed |= device_rows.store_series(connection, wanted, revision)
+            is_changed |= places.ensure(
+                connection, (d.area for d in drafts), {d.site: d.area for d in drafts if d.site}
+            )
+            is_changed |= _note_units(connection, drafts, ids, now)
+            heights = {ids[d.name]: h for d in drafts if (h := heights_of(d)) is not None}
+            is_changed |= datum_history.note(connection, heights, now)
             if not is_changed:
                 connection.rollback()
         return self.snapshot()
@@ -117,20 +121,25 @@ class Registry:
     def decommission(self, name: str, now: int) -> bool:
         """Take a device out of service from ``now`` on; False if there is none in service.
 
-        The installation itself cannot be taken out of service.
+        Its unit goes with it: the hardware is free for another device. The installation itself
+        cannot be taken out of service.
         """
         if name == INSTALLATION.name:
             return False
+        table = tables.device
         with writing(self._database) as connection:
             revision = _raise_revision(connection)
-            done = connection.execute(
-                update(tables.device)
-                .where(tables.device.c.name == name, tables.device.c.decommissioned_at.is_(None))
+            gone = connection.execute(
+                update(table)
+                .where(table.c.name == name, table.c.decommissioned_at.is_(None))
                 .values(decommissioned_at=now, changed_in=revision)
-            )
-            if not done.rowcount:
+                .returning(table.c.id)
+            ).scalar_one_or_none()
+            if gone is None:
                 connection.rollback()
-            return bool(done.rowcount)
+                return False
+            units.remove(connection, gone, now)
+            return True
 
     def add_series(self, wanted: Collection[tuple[int, str]]) -> tuple[SeriesDefinition, ...]:
         """Give series ids to (device id, quantity) pairs that lack one; in service intake's alone.
@@ -143,8 +152,8 @@ class Registry:
             QUANTITIES[quantity]
         with writing(self._database) as connection:
             revision = _raise_revision(connection)
-            _check_known(connection, {device for device, _ in pairs})
-            if not _store_series(connection, pairs, revision):
+            device_rows.check_known(connection, {device for device, _ in pairs})
+            if not device_rows.store_series(connection, pairs, revision):
                 connection.rollback()
         snapshot = self.snapshot()
         return tuple(snapshot.definitions[snapshot.series[pair]] for pair in pairs)
@@ -157,13 +166,26 @@ class Registry:
         ``final_reading`` (m3) is what the meter that is taken out showed. Raises KeyError for an
         unknown device id, UnitError for an installation that cannot be.
         """
-        with self._changing_unit(device) as connection:
+        with self._changing(device) as connection:
             return units.install(connection, device, draft, now, final_reading=final_reading)
 
     def remove_unit(self, device: int, now: int) -> bool:
         """Take the hardware out of a device; False if there was none."""
-        with self._changing_unit(device) as connection:
+        with self._changing(device) as connection:
             return units.remove(connection, device, now)
+
+    def correct_unit(self, device: int, draft: UnitDraft) -> Unit | None:
+        """Mend what was noted wrongly of the unit in service; None where there is none.
+
+        Raises KeyError for an unknown device id, UnitError for what cannot be.
+        """
+        with self._changing(device) as connection:
+            return units.correct(connection, device, draft)
+
+    def units(self, device: int) -> tuple[Unit, ...]:
+        """All hardware that was ever in the device, oldest first."""
+        with self._database.connect() as connection:
+            return units.history(connection, device)
 
     def add_datum(self, device: int, given: Datum) -> bool:
         """Note from when on a device's heights are measured from somewhere else.
@@ -172,20 +194,49 @@ class Registry:
         ``since`` is corrected. Raises KeyError for an unknown device id, DatumError for a datum
         that cannot be.
         """
-        with self._changing_unit(device) as connection:
-            is_changed = datum.add(connection, device, given)
+        with self._changing(device) as connection:
+            is_changed = datum_history.add(connection, device, given)
             if not is_changed:
                 connection.rollback()
             return is_changed
 
-    def units(self, device: int) -> tuple[Unit, ...]:
-        """All hardware that was ever in the device, oldest first."""
-        with self._database.connect() as connection:
-            return units.history(connection, device)
+    def plan_maintenance(
+        self, device: int, *, starts_at: int, ends_at: int, reason: str, noted_by: str, now: int
+    ) -> Maintenance:
+        """Note that staff work at a device in [starts_at, ends_at), ms UTC.
+
+        Raises KeyError for an unknown device id, MaintenanceError for a window that cannot be.
+        """
+        with self._changing(device) as connection:
+            return maintenance.plan(
+                connection,
+                device,
+                starts_at=starts_at,
+                ends_at=ends_at,
+                reason=reason,
+                noted_by=noted_by,
+                now=now,
+            )
+
+    def cancel_maintenance(self, device: int, window: int, now: int) -> Maintenance | None:
+        """End a window of the device now; None if it has none of this id that is still to end."""
+        with self._changing(device) as connection:
+            cancelled = maintenance.cancel(connection, device, window, now)
+            if cancelled is None:
+                connection.rollback()
+            return cancelled
+
+    def put_area(self, area: Area) -> bool:
+        """Add or describe an area; False if it stands so. Raises PlaceError."""
+        return self._put_place(lambda connection: places.put_area(connection, area))
+
+    def put_site(self, site: Site) -> bool:
+        """Add or describe a site; False if it stands so. Raises PlaceError."""
+        return self._put_place(lambda connection: places.put_site(connection, site))
 
     def set_credential(self, device: int, password_line: str, now: int) -> None:
         """Let the unit in service log in with this line of `devices.credentials`."""
-        with self._changing_unit(device) as connection:
+        with self._changing(device) as connection:
             units.set_credential(connection, device, password_line, now)
 
     def credentials(self) -> tuple[Credential, ...]:
@@ -199,11 +250,19 @@ class Registry:
             return _raise_revision(connection)
 
     @contextmanager
-    def _changing_unit(self, device: int) -> Iterator[Connection]:
+    def _changing(self, device: int) -> Iterator[Connection]:
         with writing(self._database) as connection:
             _raise_revision(connection)
-            _check_known(connection, {device})
+            device_rows.check_known(connection, {device})
             yield connection
+
+    def _put_place(self, put: Callable[[Connection], bool]) -> bool:
+        with writing(self._database) as connection:
+            _raise_revision(connection)
+            is_changed = put(connection)
+            if not is_changed:
+                connection.rollback()
+            return is_changed
 
 
 @contextmanager
@@ -230,23 +289,6 @@ def _raise_revision(connection: Connection) -> int:
     )
 
 
-def _device_rows(connection: Connection) -> dict[str, dict[str, Any]]:
-    """All devices by name, as they are stored."""
-    rows = connection.execute(select(tables.device))
-    return {row.name: dict(row._mapping) for row in rows}
-
-
-def _ids_by_name(connection: Connection) -> dict[str, int]:
-    rows = connection.execute(select(tables.device.c.name, tables.device.c.id))
-    return {row.name: row.id for row in rows}
-
-
-def _check_known(connection: Connection, devices: Collection[int]) -> None:
-    known = connection.execute(select(tables.device.c.id)).scalars()
-    if strangers := set(devices).difference(known):
-        raise KeyError(min(strangers))
-
-
 def _check_gateways(drafts: Sequence[DeviceDraft], known: Mapping[str, Mapping[str, Any]]) -> None:
     kinds = {name: row["kind"] for name, row in known.items()} | {d.name: d.kind for d in drafts}
     for draft in drafts:
@@ -255,71 +297,26 @@ def _check_gateways(drafts: Sequence[DeviceDraft], known: Mapping[str, Mapping[s
             raise DraftError(draft.name, (fault,))
 
 
-def _store_devices(
-    connection: Connection,
-    drafts: Sequence[DeviceDraft],
-    known: Mapping[str, Mapping[str, Any]],
-    revision: int,
-    now: int,
+def _note_units(
+    connection: Connection, drafts: Sequence[DeviceDraft], ids: Mapping[str, int], now: int
 ) -> bool:
-    """Insert and update; False if every draft stood there already."""
-    rows = {draft.name: _columns(draft) for draft in drafts}  # of two drafts the last one holds
-    new = [
-        {**row, "registered_at": now, "changed_in": revision}
-        for name, row in rows.items()
-        if name not in known
-    ]
-    changed = [
-        {**row, "changed_in": revision, "key": name}
-        for name, row in rows.items()
-        if name in known and any(known[name][column] != value for column, value in row.items())
-    ]
-    if new:
-        connection.execute(insert(tables.device), new)
-    if changed:
-        by_key = tables.device.c.name == bindparam("key")
-        connection.execute(update(tables.device).where(by_key), changed)
-    return bool(new or changed)
+    said = {ids[draft.name]: unit for draft in drafts if (unit := unit_of(draft)) is not None}
+    try:
+        return units.note(connection, said, now)
+    except NotedUnitError as error:
+        name = next(draft.name for draft in drafts if ids[draft.name] == error.device)
+        raise DraftError(name, (Fault(error.column, error.value, error.reason),)) from None
 
 
-def _columns(draft: DeviceDraft) -> dict[str, Any]:
-    kind = KINDS[draft.kind]
-    interval_s = draft.interval_s if draft.interval_s is not None else kind.interval_s
-    silence_after_s = draft.silence_after_s
-    return {
-        "name": draft.name,
-        "kind": draft.kind,
-        "label": draft.label or draft.name,
-        "label_en": draft.label_en or draft.label or draft.name,
-        "site": draft.site,
-        "area": draft.area,
-        "latitude": draft.latitude,
-        "longitude": draft.longitude,
-        "interval_s": interval_s,
-        "silence_after_s": silence_after_s or interval_s * kind.silence_factor,
-        "thresholds": {stage: float(value) for stage, value in draft.thresholds.items()},
-        "tags": list(draft.tags),
-        "gateway": draft.gateway,
-        "owner": draft.owner,
-        "decommissioned_at": None,
-    }
+def unit_of(draft: DeviceDraft) -> UnitDraft | None:
+    """What the draft says of the unit in service; None: nothing."""
+    unit = UnitDraft(
+        draft.serial_number, draft.dev_eui, draft.model, draft.rollover_at, codec=draft.codec
+    )
+    return None if unit == UnitDraft() else unit
 
 
-def _store_series(
-    connection: Connection, wanted: Collection[tuple[int, str]], revision: int
-) -> bool:
-    """Give an id to each pair that lacks one; False if none did."""
-    table = tables.series
-    query = select(table.c.device, table.c.quantity)
-    devices = {device for device, _ in wanted}
-    if len(devices) <= _FEW:
-        query = query.where(table.c.device.in_(devices))
-    missing = dict.fromkeys(wanted)
-    for row in connection.execute(query):
-        missing.pop((row.device, row.quantity), None)
-    if missing:
-        connection.execute(
-            insert(table),
-            [{"device": d, "quantity": q, "changed_in": revision} for d, q in missing],
-        )
-    return bool(missing)
+def heights_of(draft: DeviceDraft) -> tuple[float | None, float | None] | None:
+    """Gauge zero and mounting height as the draft says them; None: it says neither."""
+    heights = (draft.gauge_zero_m, draft.mounting_height_m)
+    return None if heights == (None, None) else heights

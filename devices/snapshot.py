@@ -6,7 +6,7 @@ looks again reads only what is new. Refuses to know how changes are made (`devic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, Table, select
 
-from devices import datum, tables, units
-from devices.datum import Datum
+from devices import datum_history, maintenance, places, tables, units
+from devices.datum import Datum, merged
 from devices.frames import SeriesDefinition
+from devices.kinds import KINDS
+from devices.maintenance import Maintenance
+from devices.open_data import OpenData
 from devices.payload import QUANTITY_CODES
+from devices.places import Area, Site
 from devices.units import Unit
 
 NO_SERIES: Final = -1
@@ -25,7 +29,12 @@ NO_SERIES: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A place in service. The hardware in it is a unit (`devices.units`)."""
+    """A place in service. The hardware in it is a unit (`devices.units`).
+
+    ``intervals`` has both of ``normal`` and ``active`` (seconds), or is empty: the device always
+    reports each ``interval_s``. It is active from ``active_from`` of its main quantity on (None:
+    from its lowest threshold).
+    """
 
     id: int
     name: str
@@ -44,6 +53,22 @@ class Device:
     owner: str | None
     registered_at: int
     decommissioned_at: int | None
+    intervals: Mapping[str, int] = field(default_factory=dict)
+    active_from: float | None = None
+    open_data: OpenData = "none"
+
+    @property
+    def silence_after_active_s(self) -> float | None:
+        """As ``silence_after_s`` while it is active; None where that makes no difference."""
+        active = self.intervals.get("active")
+        return None if active is None else active * KINDS[self.kind].silence_factor
+
+    @property
+    def is_active_from(self) -> float | None:
+        """The value of its main quantity from which it is active; None: nobody said."""
+        if self.active_from is not None:
+            return self.active_from
+        return min(self.thresholds.values(), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +78,8 @@ class RegistrySnapshot:
     ``series`` maps (device id, quantity) to the series id, ``definitions`` the series id to what it
     is. Decommissioned devices are in it: their series stay explicable. ``unit_in`` is the hardware
     in service by device id, ``units`` that of devices in service by DevEUI (upper case), ``datums``
-    what a device's heights are measured from, by its id, oldest first.
+    what a device's heights are measured from, ``maintenance`` when staff work at it, both by its id
+    and oldest first; ``areas`` and ``sites`` are by name.
     """
 
     revision: int
@@ -64,6 +90,9 @@ class RegistrySnapshot:
     unit_in: Mapping[int, Unit] = field(default_factory=dict)
     units: Mapping[str, Unit] = field(default_factory=dict)
     datums: Mapping[int, tuple[Datum, ...]] = field(default_factory=dict)
+    maintenance: Mapping[int, tuple[Maintenance, ...]] = field(default_factory=dict)
+    areas: Mapping[str, Area] = field(default_factory=dict)
+    sites: Mapping[str, Site] = field(default_factory=dict)
 
 
 EMPTY: Final = RegistrySnapshot(0, {}, {}, {}, {})
@@ -112,6 +141,11 @@ def advance(last: RegistrySnapshot, connection: Connection) -> RegistrySnapshot:
         unit_in,
         _units_by_dev_eui(unit_in, devices),
         _advance_datums(last, connection),
+        _advance_maintenance(last, connection),
+        dict(last.areas)
+        | {row.name: places.area_from_row(row) for row in _changes(tables.area, last, connection)},
+        dict(last.sites)
+        | {row.name: places.site_from_row(row) for row in _changes(tables.site, last, connection)},
     )
 
 
@@ -158,8 +192,24 @@ def _units_by_dev_eui(
 def _advance_datums(last: RegistrySnapshot, connection: Connection) -> dict[int, tuple[Datum, ...]]:
     datums = dict(last.datums)
     for row in connection.execute(_later(tables.datum, last.revision)):
-        datums[row.device] = datum.merged(datums.get(row.device, ()), datum.from_row(row))
+        datums[row.device] = merged(datums.get(row.device, ()), datum_history.from_row(row))
     return datums
+
+
+def _advance_maintenance(
+    last: RegistrySnapshot, connection: Connection
+) -> dict[int, tuple[Maintenance, ...]]:
+    windows = dict(last.maintenance)
+    changed = _later(tables.maintenance, last.revision).with_only_columns(*maintenance.COLUMNS)
+    for row in connection.execute(changed):
+        new = maintenance.from_row(row)
+        others = (window for window in windows.get(new.device, ()) if window.id != new.id)
+        windows[new.device] = tuple(sorted((*others, new), key=lambda w: (w.starts_at, w.id)))
+    return windows
+
+
+def _changes(table: Table, last: RegistrySnapshot, connection: Connection) -> Iterable[Row[Any]]:
+    return connection.execute(_later(table, last.revision))
 
 
 def _later(table: Table, revision: int) -> Select[Any]:

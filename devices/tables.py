@@ -49,15 +49,46 @@ device = Table(
     Column("latitude", Float),
     Column("longitude", Float),
     Column("interval_s", Integer, nullable=False),
+    Column("intervals", JSON, nullable=False),  # {normal: s, active: s}; empty: always interval_s
+    Column("active_from", Float),  # value of its main quantity from which it is active
     Column("silence_after_s", Float, nullable=False),
     Column("thresholds", JSON, nullable=False),  # {stage: value}
     Column("tags", JSON, nullable=False),  # [tag, …]
     Column("gateway", Text),  # name of the device that may speak for this one
-    Column("owner", Text),
+    Column("owner", Text),  # name of a person or of a group
+    Column("open_data", Text, nullable=False),  # what the public is given: none, values
     Column("registered_at", BigInteger, nullable=False),
     Column("decommissioned_at", BigInteger),
     Column("changed_in", BigInteger, nullable=False, index=True),  # revision of its last change
     sqlite_autoincrement=True,  # an id is never given twice
+)
+
+area = Table(
+    "area",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # as devices and routes name it
+    Column("label", Text, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("parent", Text),  # name of the area that it is a part of
+    Column("changed_in", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+site = Table(
+    "site",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # as devices name it
+    Column("label", Text, nullable=False),
+    Column("label_en", Text, nullable=False),
+    Column("area", Text, nullable=False),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("address", Text, nullable=False),
+    Column("note", Text, nullable=False),  # who has the key, where to park
+    Column("changed_in", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
 )
 
 unit = Table(
@@ -117,5 +148,20 @@ datum = Table(
     Column("mounting_height_m", Float),  # the sensor above that zero, the road or the field
     Column("changed_in", BigInteger, nullable=False, index=True),
     UniqueConstraint("device", "since", name="uq_datum_device_since"),
+    sqlite_autoincrement=True,
+)
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", Integer, ForeignKey("device.id"), nullable=False, index=True),
+    Column("starts_at", BigInteger, nullable=False),  # inclusive
+    Column("ends_at", BigInteger, nullable=False),  # exclusive
+    Column("reason", Text, nullable=False),
+    Column("noted_by", Text, nullable=False),  # name of a person; empty: the command line
+    Column("noted_at", BigInteger, nullable=False),
+    Column("cancelled_at", BigInteger),
+    Column("changed_in", BigInteger, nullable=False, index=True),
     sqlite_autoincrement=True,
 )

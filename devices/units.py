@@ -12,17 +12,19 @@ Functions over an open connection; `devices.registry` brings the transaction and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
+from devices import dev_eui as dev_euis
 from devices import tables
+from devices.outcomes import shown
 
-_DEV_EUI = re.compile(r"[0-9A-F]{16}")
+_OF_IDENTITY: Final = ("serial_number", "dev_eui")
+"""What another of means another unit, or that somebody has mistyped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,17 @@ class Credential:
 
 class UnitError(ValueError):
     """An installation that cannot be; the person is shown the message, nothing was written."""
+
+
+class NotedUnitError(UnitError):
+    """What was noted of the unit in a device contradicts what stands there."""
+
+    def __init__(self, device: int, column: str, value: str, reason: str) -> None:
+        self.device = device
+        self.column = column
+        self.value = value
+        self.reason = reason
+        super().__init__(f"{column} {value}: {reason}")
 
 
 def install(
@@ -175,27 +188,87 @@ def credentials(connection: Connection) -> tuple[Credential, ...]:
     return tuple(Credential(name, line) for name, line in rows)
 
 
-def set_rollovers(connection: Connection, rollovers: Mapping[int, float], now: int) -> bool:
-    """Note for devices at which volume (m3) the registers of their units begin anew.
+def note(connection: Connection, drafts: Mapping[int, UnitDraft], now: int) -> bool:
+    """Note of devices (by id) what is known of the units in service; None leaves what is noted.
 
-    A device without a unit gets an unnamed one. False if all of it was noted already.
+    A device without a unit gets one. False if all of it was noted already. Raises NotedUnitError
+    where another unit is in service: a replacement has a moment and is noted with `install`.
     """
-    is_changed = False
-    for device, rollover_at in rollovers.items():
-        present = in_service(connection, device)
-        if present is None:
-            install(connection, device, UnitDraft(rollover_at=rollover_at), now)
-        elif present.rollover_at != rollover_at:
-            of_unit = tables.unit.c.id == present.id
-            connection.execute(
-                update(tables.unit)
-                .where(of_unit)
-                .values(rollover_at=rollover_at, changed_in=tables.PRESENT_REVISION)
+    rows = connection.execute(select(*COLUMNS).where(tables.unit.c.removed_at.is_(None)))
+    present = {row.device: from_row(row) for row in rows}
+    holders = {unit.dev_eui: unit.device for unit in present.values() if unit.dev_eui}
+    new: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    for device, draft in drafts.items():
+        said = _said(draft)
+        holder = holders.setdefault(said["dev_eui"], device) if "dev_eui" in said else device
+        if holder != device:
+            name = _device_name(connection, holder)
+            reason = f"in service in device {name}"
+            raise NotedUnitError(device, "dev_eui", said["dev_eui"], reason)
+        unit = present.get(device)
+        if unit is None:
+            new.append(dict.fromkeys(_NOTED) | said | {"device": device, "installed_at": now})
+        elif any(getattr(unit, column) != value for column, value in said.items()):
+            _check_identity(unit, said)
+            noted = {column: getattr(unit, column) for column in _NOTED}
+            changed.append(noted | said | {"key": unit.id})
+    if new:
+        connection.execute(insert(tables.unit).values(changed_in=tables.PRESENT_REVISION), new)
+    if changed:
+        of_key = update(tables.unit).where(tables.unit.c.id == bindparam("key"))
+        connection.execute(of_key.values(changed_in=tables.PRESENT_REVISION), changed)
+    return bool(new or changed)
+
+
+def correct(connection: Connection, device: int, draft: UnitDraft) -> Unit | None:
+    """Mend what was noted wrongly of the unit in service; None leaves what is noted.
+
+    Returns the unit as it stands now, None if there is none in service. Raises UnitError for what
+    cannot be.
+    """
+    present = in_service(connection, device)
+    if present is None:
+        return None
+    _checked_dev_eui(connection, device, draft.dev_eui)
+    _check_readings(draft, None)
+    said = _said(draft)
+    if draft.initial_reading is not None:
+        said["initial_reading"] = draft.initial_reading
+    connection.execute(
+        update(tables.unit)
+        .where(tables.unit.c.id == present.id)
+        .values(**said, changed_in=tables.PRESENT_REVISION)
+    )
+    return in_service(connection, device)
+
+
+_NOTED: Final = ("serial_number", "dev_eui", "model", "codec", "rollover_at")
+
+
+def _said(draft: UnitDraft) -> dict[str, Any]:
+    said = {column: getattr(draft, column) for column in _NOTED}
+    if draft.dev_eui is not None:
+        said["dev_eui"] = _parsed(draft.dev_eui)
+    return {column: value for column, value in said.items() if value is not None}
+
+
+def _check_identity(unit: Unit, said: Mapping[str, Any]) -> None:
+    for column in _OF_IDENTITY:
+        noted = getattr(unit, column)
+        if column in said and noted not in (None, said[column]):
+            raise NotedUnitError(
+                unit.device,
+                column,
+                shown(said[column]),
+                f"{shown(noted)} is in service here; note a replacement, "
+                "or correct what was mistyped",
             )
-        else:
-            continue
-        is_changed = True
-    return is_changed
+
+
+def _device_name(connection: Connection, device: int) -> str:
+    named = select(tables.device.c.name).where(tables.device.c.id == device)
+    return str(connection.execute(named).scalar_one())
 
 
 COLUMNS = tuple(c for c in tables.unit.c if c.name not in {"credential", "changed_in"})
@@ -234,9 +307,7 @@ def _check_readings(draft: UnitDraft, final_reading: float | None) -> None:
 def _checked_dev_eui(connection: Connection, device: int, given: str | None) -> str | None:
     if given is None:
         return None
-    dev_eui = given.replace("-", "").replace(":", "").upper()
-    if not _DEV_EUI.fullmatch(dev_eui):
-        raise UnitError(f"dev_eui {given!r}: 16 hexadecimal digits expected")
+    dev_eui = _parsed(given)
     elsewhere = connection.execute(
         select(tables.device.c.name)
         .join_from(tables.unit, tables.device, tables.unit.c.device == tables.device.c.id)
@@ -249,3 +320,10 @@ def _checked_dev_eui(connection: Connection, device: int, given: str | None) -> 
     if elsewhere is not None:
         raise UnitError(f"dev_eui {dev_eui}: in service in device {elsewhere}")
     return dev_eui
+
+
+def _parsed(given: str) -> str:
+    try:
+        return dev_euis.parsed(given)
+    except ValueError as error:
+        raise UnitError(f"dev_eui {shown(given)}: {error}") from None

@@ -1,0 +1,82 @@
+"""The table of datums (`devices.datum`): functions over an open connection.
+
+`devices.registry` brings the transaction and its revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from devices import tables
+from devices.datum import Datum, DatumError, at, faults
+
+FROM_THE_BEGINNING: Final = 0
+"""Since when the first datum holds that somebody notes of a device without saying since when."""
+
+
+def add(connection: Connection, device: int, datum: Datum) -> bool:
+    """Note a datum of the device, or correct the one of the same moment; False: it stood there."""
+    for name, value, reason in faults(datum.gauge_zero_m, datum.mounting_height_m):
+        raise DatumError(f"{name} {value!r}: {reason}")
+    table = tables.datum
+    this = (table.c.device == device) & (table.c.since == datum.since)
+    found = connection.execute(select(table).where(this)).one_or_none()
+    if found is not None and from_row(found) == datum:
+        return False
+    heights = {
+        "gauge_zero_m": datum.gauge_zero_m,
+        "mounting_height_m": datum.mounting_height_m,
+        "changed_in": tables.PRESENT_REVISION,
+    }
+    if found is None:
+        connection.execute(insert(table).values(device=device, since=datum.since, **heights))
+    else:
+        connection.execute(update(table).where(this).values(**heights))
+    return True
+
+
+def history(connection: Connection, device: int) -> tuple[Datum, ...]:
+    """All datums of the device, oldest first."""
+    of_device = select(tables.datum).where(tables.datum.c.device == device)
+    rows = connection.execute(of_device.order_by(tables.datum.c.since))
+    return tuple(map(from_row, rows))
+
+
+def from_row(row: Row[Any]) -> Datum:
+    """The datum of a row of its table."""
+    return Datum(row.since, row.gauge_zero_m, row.mounting_height_m)
+
+
+Heights = tuple[float | None, float | None]
+"""Gauge zero and mounting height, m."""
+
+
+def note(connection: Connection, heights: Mapping[int, Heights], now: int) -> bool:
+    """Let these heights of devices (by id) hold from now on; None leaves what is noted.
+
+    The first ones of a device hold from the beginning: nobody knew others. False: all hold already.
+    """
+    if not heights:
+        return False
+    known: dict[int, list[Datum]] = {}
+    for row in connection.execute(select(tables.datum).order_by(tables.datum.c.since)):
+        known.setdefault(row.device, []).append(from_row(row))
+    is_changed = False
+    for device, given in heights.items():
+        since = now if device in known else FROM_THE_BEGINNING
+        wanted = Datum(since, *_completed(given, known.get(device, ()), now))
+        if _heights(wanted) != _heights(at(known.get(device, ()), now)):
+            is_changed |= add(connection, device, wanted)
+    return is_changed
+
+
+def _completed(given: Heights, known: Sequence[Datum], now: int) -> Heights:
+    zero, height = _heights(at(known, now))
+    return (zero if given[0] is None else given[0], height if given[1] is None else given[1])
+
+
+def _heights(datum: Datum | None) -> Heights:
+    return (None, None) if datum is None else (datum.gauge_zero_m, datum.mounting_height_m)

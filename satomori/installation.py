@@ -5,20 +5,27 @@ Everything here may be run again: it makes what is missing and leaves what is th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import default_rules_text, load_rules
+from devices import enrolment_key
+from devices.credentials import ENROLMENT_ACCOUNT
 from devices.database import open_database
 from devices.registry import DraftError, Registry
 from satomori import migrations
 from satomori.broker import (
     Account,
+    enrolment_account,
     intake_account,
+    known_lines,
     simulator_account,
     strays_account,
     write_access_files,
@@ -43,6 +50,7 @@ class Installation:
         self.journal = self.var / "journal"
         self.store = self.var / "store"
         self.alerts = self.var / "alerts"
+        self.feeds = self.var / "feeds"
 
     def prepare(self, now: int) -> None:
         """Make folders, secrets and tables, and the first rule set where there is none yet.
@@ -92,23 +100,44 @@ class Installation:
         return read_secret(self.client_secret_file)
 
     def broker_accounts(self, database: Engine) -> list[Account]:
-        """Everybody who may log in to the broker: intake, and each unit in service."""
-        password = self.intake_password()
+        """Everybody who may log in to the broker: intake, and each unit in service.
+
+        A device that has the name of one of our own accounts does not come in: it would have its
+        rights.
+        """
+        password, intake = self.intake_password(), self.settings.broker.username
+        known = known_lines(self.broker, {intake, STRAYS, SIMULATOR})
         accounts = [
-            intake_account(self.settings.broker.username, password),
-            strays_account(STRAYS, password),
+            intake_account(intake, password, known),
+            strays_account(STRAYS, password, known),
         ]
         if self.simulator_password_file.exists():
             password = read_secret(self.simulator_password_file)
-            accounts.append(simulator_account(SIMULATOR, password))
+            accounts.append(simulator_account(SIMULATOR, password, known))
+        if (line := enrolment_key.password_line(database)) is not None:
+            accounts.append(enrolment_account(line))
+        own = {intake, STRAYS, SIMULATOR, ENROLMENT_ACCOUNT}
         credentials = Registry(database).credentials()
-        return accounts + [Account(c.device, c.password_line) for c in credentials]
+        return accounts + [
+            Account(c.device, c.password_line) for c in credentials if c.device not in own
+        ]
 
-    def write_broker_access(self) -> None:
-        """Bring password and ACL file into step with the registry."""
-        database = self.open_database()
-        write_access_files(self.broker, self.broker_accounts(database))
-        database.dispose()
+    def write_broker_access(self, database: Engine) -> bool:
+        """Bring password and ACL file into step with the registry; False if they were.
+
+        One writer at a time: none puts an older state over a newer one.
+        """
+        with self._access_lock():
+            return write_access_files(self.broker, self.broker_accounts(database))
+
+    @contextmanager
+    def _access_lock(self) -> Iterator[None]:
+        handle = os.open(self.broker / "access.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     @property
     def simulator_password_file(self) -> Path:

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from devices.database_room import keep_room
 from devices.frames import Lane
 from devices.registry import Registry
 from firmware_sim.geography import basemap
+from ingest.feeds import service
+from ingest.feeds.names import Names, NamesError, default_names_text, load_names
+from ingest.feeds.poller import Plan, Source
 from ingest.intake import BrokerAddress, Intake
 from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
@@ -42,7 +46,7 @@ from ingest.stores.series_store import SeriesStore
 from satomori.clock import now_ms
 from satomori.installation import STRAYS, Installation
 from satomori.patience import PatientProtocol, allow_many_connections
-from satomori.settings import Settings, SettingsError, read_secret
+from satomori.settings import Settings, SettingsError, feed_name, read_secret
 from satomori.steady_reader import SteadyReader
 
 log = structlog.get_logger()
@@ -185,13 +189,67 @@ async def _serve(server: uvicorn.Server, app: FastAPI) -> None:
         raise
 
 
+async def run_feeds(settings: Settings) -> None:
+    """JMA's feeds → what is in force, until cancelled."""
+    place = Installation(settings)
+    jma = settings.jma
+    access = service.Access(
+        hosts=jma.hosts,
+        agent=f"Satomori/{version('satomori')}",
+        size_limit=jma.size_limit_mib * MIB,
+        deadline_s=float(jma.timeout_s),
+        proxy=jma.proxy,
+        tls_ca=jma.tls_ca,
+    )
+    await service.run_feeds(
+        place.open_database(),
+        feed_plan(settings),
+        access,
+        unread_dir=place.feeds,
+        status_path=place.run / "feeds.json",
+        now=now_ms,
+    )
+
+
+def feed_plan(settings: Settings) -> Plan:
+    """What is asked of JMA; raises SettingsError for a table of names that cannot be used."""
+    jma = settings.jma
+    return Plan(
+        sources=tuple(
+            Source(feed_name(url), url, f"{url.removesuffix('.xml')}_l.xml") for url in jma.feeds
+        ),
+        names=jma_names(settings),
+        areas=frozenset((*jma.areas, *jma.regions)),
+        offices=frozenset(jma.offices),
+        interval_s=float(jma.interval_s),
+        quiet_ms=jma.quiet_s * 1000,
+    )
+
+
+def jma_names(settings: Settings) -> Names:
+    """The table of names of the settings; raises SettingsError where it cannot be used."""
+    file = settings.jma.names_file
+    try:
+        if not file:
+            return load_names(default_names_text())
+        return load_names(Path(file).read_text(encoding="utf-8"), file)
+    except (OSError, UnicodeDecodeError, NamesError) as error:
+        raise SettingsError(f"jma.names_file = {file!r}: {error}") from None
+
+
 PROCESSES: Mapping[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
     "web": run_web,
     "alerts": run_alerts,
     "intake": run_intake,
+    "feeds": run_feeds,
 }
 """What `satomori process NAME` runs. Started in this order, stopped in reverse: readers are there
 before anything comes in, and have passed what came in before they go."""
+
+
+def used_processes(settings: Settings) -> tuple[str, ...]:
+    """The processes that these settings need."""
+    return tuple(name for name in PROCESSES if name != "feeds" or settings.jma.enabled)
 
 
 async def until_stopped(work: Awaitable[None]) -> None:

@@ -12,10 +12,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -24,6 +26,7 @@ from pydantic import (
 )
 
 ENVIRONMENT_PREFIX = "SATOMORI__"
+JMA_INTERVAL_S = 60
 
 
 class SettingsError(Exception):
@@ -46,6 +49,35 @@ def _network(address: str) -> str:
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _Network = Annotated[str, AfterValidator(_network)]
 _Positive = Annotated[int, Field(gt=0)]
+
+
+def _listed(value: object) -> object:
+    """The environment has no lists: there the parts stand between commas."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _is_local(host: str) -> bool:
+    return host in ("127.0.0.1", "::1", "localhost")
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError(f"{url}: an https address is expected")
+    if parts.scheme == "http" and not _is_local(parts.hostname):
+        raise ValueError(f"{url}: https is expected, so that nobody can say it instead of JMA")
+
+
+def feed_name(url: str) -> str:
+    """What a feed is called: its file without the ending."""
+    return urlsplit(url).path.rpartition("/")[2].removesuffix(".xml")
+
+
+_Words = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,20}$")], ...], BeforeValidator(_listed)
+]
 
 
 class Paths(_Section):
@@ -128,6 +160,48 @@ class WebSettings(_Section):
         return value
 
 
+class JmaSettings(_Section):
+    enabled: bool = False
+    areas: _Words = ()
+    regions: _Words = ()
+    offices: _Words = ()
+    feeds: Annotated[tuple[str, ...], BeforeValidator(_listed)] = (
+        "https://www.data.jma.go.jp/developer/xml/feed/extra.xml",
+        "https://www.data.jma.go.jp/developer/xml/feed/regular.xml",
+    )
+    interval_s: _Positive = 60
+    stale_s: _Positive = 600
+    quiet_s: Annotated[int, Field(ge=0)] = 3_600
+    timeout_s: Annotated[int, Field(gt=0, le=300)] = 30
+    size_limit_mib: Annotated[int, Field(gt=0, le=256)] = 32
+    names_file: str = ""
+    proxy: str = ""
+    tls_ca: str = ""
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Who may be asked: the hosts of the feeds."""
+        return frozenset(urlsplit(feed).hostname or "" for feed in self.feeds)
+
+    @field_validator("feeds")
+    @classmethod
+    def _feeds_are_safe(cls, feeds: tuple[str, ...]) -> tuple[str, ...]:
+        names = [feed_name(feed) for feed in feeds]
+        if not feeds or len(set(names)) < len(names):
+            raise ValueError("feeds with file names of their own are expected")
+        for feed in feeds:
+            _check_address(feed)
+        return feeds
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> JmaSettings:
+        if self.enabled and not (self.areas and self.offices):
+            raise ValueError("areas (4621500) and offices (460100) are needed: docs/jma.md")
+        if self.interval_s < JMA_INTERVAL_S and not all(map(_is_local, self.hosts)):
+            raise ValueError(f"interval_s: JMA renews its feeds every {JMA_INTERVAL_S} s")
+        return self
+
+
 class MapSettings(_Section):
     center: tuple[float, float] = (130.30, 31.81)
     zoom: Annotated[float, Field(ge=0, le=22)] = 11.0
@@ -155,6 +229,7 @@ class Settings(_Section):
     webhook: WebhookSettings = WebhookSettings()
     web: WebSettings = WebSettings()
     map: MapSettings = MapSettings()
+    jma: JmaSettings = JmaSettings()
 
     @property
     def var(self) -> Path:

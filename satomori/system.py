@@ -24,11 +24,12 @@ from satomori.broker import (
     find_mosquitto,
     write_child_files,
 )
+from satomori.broker_access import keep_in_step
 from satomori.broker_saves import save_often
 from satomori.clock import now_ms
 from satomori.installation import Installation
 from satomori.ports import until_free
-from satomori.processes import PROCESSES
+from satomori.processes import jma_names, used_processes
 from satomori.settings import Settings, SettingsError
 from satomori.supervise import Child, Supervisor
 
@@ -63,7 +64,8 @@ async def run_system(
     Raises SettingsError when the system cannot be started as it is set up.
     """
     extras = extras or Extras()
-    _check_authority(settings.broker.tls_ca)
+    _check_authority("broker.tls_ca", settings.broker.tls_ca)
+    _check_jma(settings)
     await _until_ports_are_free(settings)
     place = Installation(settings)
     place.prepare(now_ms())
@@ -71,7 +73,7 @@ async def run_system(
     status = SystemStatus(place.run / "system.json")
     supervisor = Supervisor(status.child_changed)
     stopping = _stop_signal()
-    saving: asyncio.Task[None] | None = None
+    beside: list[asyncio.Task[None]] = []
     try:
         for child in extras.first:
             await supervisor.start(child)
@@ -83,15 +85,16 @@ async def run_system(
             asyncio.get_running_loop().add_signal_handler(
                 signal.SIGHUP, supervisor.signal, "broker", signal.SIGHUP
             )
-            saving = asyncio.create_task(_keep_saving(place, supervisor), name="broker-saves")
-        for name in PROCESSES:
+            beside.append(asyncio.create_task(_keep_saving(place, supervisor), name="broker-saves"))
+        beside.append(asyncio.create_task(_keep_access(place, supervisor), name="broker-access"))
+        for name in used_processes(settings):
             await supervisor.start(process_child(name, settings_file))
         ready = asyncio.create_task(_announce(settings, extras, supervisor, on_ready), name="ready")
         await stopping.wait()
         ready.cancel()
     finally:
-        if saving is not None:
-            saving.cancel()
+        for task in beside:
+            task.cancel()
         await supervisor.stop()
         status.remove()
 
@@ -106,12 +109,24 @@ async def _keep_saving(place: Installation, supervisor: Supervisor) -> None:
     )
 
 
-def _check_authority(file: str) -> None:
+def _check_jma(settings: Settings) -> None:
+    """Here as well: a child that ends at once would only say it again and again."""
+    if settings.jma.enabled:
+        jma_names(settings)
+        _check_authority("jma.tls_ca", settings.jma.tls_ca)
+
+
+async def _keep_access(place: Installation, supervisor: Supervisor) -> None:
+    """An external broker has no process of ours: its files are kept in step, too."""
+    await keep_in_step(place, lambda: supervisor.signal("broker", signal.SIGHUP))
+
+
+def _check_authority(option: str, file: str) -> None:
     """An authority that cannot be read is a wrong setting; trying again would not help."""
     try:
         ssl.create_default_context(cafile=file or None)
     except OSError as error:
-        raise SettingsError(f"broker.tls_ca = {file!r}: {error.strerror or error}") from None
+        raise SettingsError(f"{option} = {file!r}: {error.strerror or error}") from None
 
 
 async def _until_ports_are_free(settings: Settings) -> None:

@@ -21,6 +21,7 @@ TABLE_MODULES: Final = (
     "devices.provisioning_tables",
     "alerts.tables",
     "ingest.tables",
+    "ingest.feeds.tables",
     "ingest.waiting_tables",
     "dashboards.tables",
 )

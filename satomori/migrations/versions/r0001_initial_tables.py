@@ -122,6 +122,28 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_changed_in"), ["changed_in"], unique=False)
 
     op.create_table(
+        "device_days",
+        sa.Column("device", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("device", name=op.f("pk_device_days")),
+    )
+    op.create_table(
+        "device_health",
+        sa.Column("device", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("assessed_at", sa.BigInteger(), nullable=False),
+        sa.Column("severity", sa.Integer(), nullable=False),
+        sa.Column("due_days", sa.Integer(), nullable=True),
+        sa.Column("codes", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("device", name=op.f("pk_device_health")),
+    )
+    op.create_table(
+        "device_said",
+        sa.Column("device", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("device", name=op.f("pk_device_said")),
+    )
+    op.create_table(
         "enrolment_answer",
         sa.Column("serial", sa.Text(), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
@@ -139,10 +161,74 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrolment_key")),
     )
     op.create_table(
+        "feed_document",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("office", sa.Text(), nullable=False),
+        sa.Column("listed_at", sa.BigInteger(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("title", sa.Text(), server_default="", nullable=False),
+        sa.Column("publisher", sa.Text(), server_default="", nullable=False),
+        sa.Column("change", sa.Text(), server_default="", nullable=False),
+        sa.Column("status", sa.Text(), server_default="", nullable=False),
+        sa.Column("is_exercise", sa.Boolean(), server_default="0", nullable=False),
+        sa.Column("is_summary", sa.Boolean(), server_default="0", nullable=False),
+        sa.Column("groups", sa.Text(), server_default="", nullable=False),
+        sa.Column("reported_at", sa.BigInteger(), nullable=True),
+        sa.Column("made_at", sa.BigInteger(), nullable=True),
+        sa.Column("valid_until", sa.BigInteger(), nullable=True),
+        sa.Column("event_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("headline", sa.Text(), server_default="", nullable=False),
+        sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
+        sa.Column("cancelled_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feed_document")),
+    )
+    with op.batch_alter_table("feed_document", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_feed_document_type", ["type", "office", "reported_at"], unique=False
+        )
+
+    op.create_table(
+        "feed_state",
+        sa.Column("feed", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
+        sa.Column("good_at", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error_since", sa.BigInteger(), nullable=True),
+        sa.Column("newest_entry_at", sa.BigInteger(), nullable=True),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("last_modified", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("feed", name=op.f("pk_feed_state")),
+    )
+    op.create_table(
         "intake_position",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("done", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_intake_position")),
+    )
+    op.create_table(
+        "network_gateway",
+        sa.Column("gateway", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("last_heard_at", sa.BigInteger(), nullable=False),
+        sa.Column("latitude", sa.Float(), nullable=True),
+        sa.Column("longitude", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("gateway", name=op.f("pk_network_gateway")),
+    )
+    op.create_table(
+        "network_reception",
+        sa.Column("device", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("gateway", sa.Text(), nullable=False),
+        sa.Column("last_heard_at", sa.BigInteger(), nullable=False),
+        sa.Column("uplinks", sa.Float(), nullable=False),
+        sa.Column("rssi", sa.Float(), nullable=True),
+        sa.Column("snr", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("device", "gateway", name=op.f("pk_network_reception")),
     )
     op.create_table(
         "person",
@@ -495,6 +581,80 @@ def upgrade() -> None:
             sqlite_where=sa.text("removed_at IS NULL"),
             postgresql_where=sa.text("removed_at IS NULL"),
         )
+
+    op.create_table(
+        "weather_rain",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("area_code", sa.Text(), nullable=False),
+        sa.Column("area_name", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Text(), nullable=False),
+        sa.Column("from_at", sa.BigInteger(), nullable=False),
+        sa.Column("to_at", sa.BigInteger(), nullable=False),
+        sa.Column("value_mm", sa.Float(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("is_forecast", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document"],
+            ["feed_document.id"],
+            name=op.f("fk_weather_rain_document_feed_document"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_weather_rain")),
+    )
+    with op.batch_alter_table("weather_rain", schema=None) as batch_op:
+        batch_op.create_index("ix_weather_rain_document", ["document"], unique=False)
+
+    op.create_table(
+        "weather_tag",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("condition", sa.Text(), nullable=False),
+        sa.Column("area_code", sa.Text(), nullable=False),
+        sa.Column("area_name", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document"],
+            ["feed_document.id"],
+            name=op.f("fk_weather_tag_document_feed_document"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_weather_tag")),
+    )
+    with op.batch_alter_table("weather_tag", schema=None) as batch_op:
+        batch_op.create_index("ix_weather_tag_document", ["document"], unique=False)
+
+    op.create_table(
+        "weather_warning",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("area_code", sa.Text(), nullable=False),
+        sa.Column("area_name", sa.Text(), nullable=False),
+        sa.Column("kind_code", sa.Text(), nullable=False),
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_en", sa.Text(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("is_in_force", sa.Boolean(), nullable=False),
+        sa.Column("stated_at", sa.BigInteger(), nullable=True),
+        sa.Column("reported_at", sa.BigInteger(), nullable=False),
+        sa.Column("valid_until", sa.BigInteger(), nullable=True),
+        sa.Column("is_exercise", sa.Boolean(), nullable=False),
+        sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["document"],
+            ["feed_document.id"],
+            name=op.f("fk_weather_warning_document_feed_document"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_weather_warning")),
+    )
+    with op.batch_alter_table("weather_warning", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_weather_warning_area", ["area_code", "is_exercise", "reported_at"], unique=False
+        )
+        batch_op.create_index("ix_weather_warning_document", ["document"], unique=False)
 
     op.create_table(
         "transition",

@@ -275,7 +275,8 @@ def resubmit(connection: Connection, quarantined: int, now: int) -> int | None:
             topic=row.topic,
             payload=row.payload,
             received_at=row.received_at,
-            lane=lane_of(row.topic).value,
+            lane=row.lane if row.network else lane_of(row.topic).value,
+            network=row.network,
         )
     )
     key = request.inserted_primary_key
@@ -377,6 +378,7 @@ def _row(lane: Lane, frame: RejectedFrame) -> dict[str, object]:
         "payload": frame.payload,
         "reason": frame.reason,
         "detail": frame.detail,
+        "network": frame.network,
     }
 
 

@@ -51,6 +51,7 @@ class Resubmission:
     topic: str
     payload: bytes
     received_at: int
+    network: str = ""
 
     def as_arrival(self) -> Arrival:
         """The same as a message of a connection of its own."""
@@ -61,6 +62,7 @@ class Resubmission:
             np.zeros(1, np.uint16),
             (),
             np.array([self.received_at], np.int64),
+            self.network,
         )
 
 
@@ -82,7 +84,9 @@ def waiting(database: Engine, lane: Lane) -> list[Resubmission]:
                 break
             chosen.append(id_)
         rows = connection.execute(
-            select(table.c.id, table.c.topic, table.c.payload, table.c.received_at)
+            select(
+                table.c.id, table.c.topic, table.c.payload, table.c.received_at, table.c.network
+            )
             .where(table.c.id.in_(chosen))
             .order_by(table.c.id)
         )

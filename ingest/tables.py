@@ -31,6 +31,7 @@ quarantine = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False, index=True),
     Column("detail", Text, nullable=False),
+    Column("network", Text, nullable=False, server_default=""),  # it came from; "": from no network
     Column("candidate", Integer, index=True),  # of the waiting list: the unknown device it tells of
     sqlite_autoincrement=True,  # ids are never reused: a resubmission names one
 )
@@ -58,6 +59,7 @@ resubmission = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),  # of the message, when it first came
     Column("lane", Text, nullable=False),  # that takes it in, by its topic
+    Column("network", Text, nullable=False, server_default=""),  # as in the quarantine
     sqlite_autoincrement=True,
 )
 

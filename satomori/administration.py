@@ -21,7 +21,6 @@ from alerts.people import person_named
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import load_rules
 from dashboards import auth, people_admin
-from devices.credentials import mosquitto_password_line, new_password
 from devices.csv_import import RowError, parse_devices
 from devices.database import writing
 from devices.registry import Device, Registry
@@ -88,29 +87,16 @@ def import_devices(settings: Settings, file: Path, *, dry_run: bool) -> Import:
         raise SettingsError(f"{file}: {error}") from None
     drafts, errors = parse_devices(text)
     if not errors and not dry_run:
-        with _database(settings) as database:
+        with opened_database(settings) as database:
             Registry(database).register(drafts, now=now_ms())
     return Import(len(drafts), tuple(errors), dry_run)
 
 
 def list_devices(settings: Settings) -> Listing:
     """All devices in service, by name."""
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         devices = Registry(database).snapshot().devices.values()
         return Listing(tuple(sorted(devices, key=lambda d: d.name)))
-
-
-def make_credential(settings: Settings, name: str) -> str:
-    """A new password for the unit in device ``name``; the broker knows it at once."""
-    password = new_password()
-    with _database(settings) as database:
-        registry = Registry(database)
-        device = registry.snapshot().by_name.get(name)
-        if device is None:
-            raise SettingsError(f"device {name!r} is not registered")
-        registry.set_credential(device.id, mosquitto_password_line(name, password), now_ms())
-    write_broker_files(settings)
-    return password
 
 
 def replace_unit(
@@ -129,7 +115,7 @@ def replace_unit(
     replaced_at = _moment(at) if at else now_ms()
     if replaced_at > now_ms():
         raise SettingsError(f"{at!r} is still to come: note a replacement when it is done")
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         registry = Registry(database)
         device = registry.snapshot().by_name.get(name)
         if device is None:
@@ -162,8 +148,7 @@ def write_broker_files(settings: Settings) -> str:
     """Bring password and ACL file into step with the registry; a running system reloads them."""
     place = Installation(settings)
     place.prepare(now_ms())
-    place.write_broker_access()
-    _reload_running_broker(place)
+    _bring_access_into_step(place)
     return f"{place.broker / 'passwords'}\n{place.broker / 'acl'}"
 
 
@@ -172,8 +157,7 @@ def admit_simulator(settings: Settings) -> str:
     place = Installation(settings)
     place.prepare(now_ms())
     file = place.admit_simulator()
-    place.write_broker_access()
-    _reload_running_broker(place)
+    _bring_access_into_step(place)
     return str(file)
 
 
@@ -181,7 +165,7 @@ def add_person(
     settings: Settings, name: str, *, role: str, display_name: str, mail: str | None, language: str
 ) -> str:
     """Add a person and return a one-time login link."""
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         try:
             person = people_admin.create_person(
                 database,
@@ -200,7 +184,7 @@ def add_person(
 
 def login_link(settings: Settings, name: str) -> str:
     """A new one-time login link for a person."""
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         person = person_named(database, name)
         if person is None:
             raise SettingsError(f"nobody is named {name!r}")
@@ -210,7 +194,7 @@ def login_link(settings: Settings, name: str) -> str:
 
 def access_token(settings: Settings, name: str, days: int) -> str:
     """A token with which a program acts as a person (``Authorization: Bearer``), shown once."""
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         person = person_named(database, name)
         if person is None:
             raise SettingsError(f"nobody is named {name!r}")
@@ -221,7 +205,7 @@ def access_token(settings: Settings, name: str, days: int) -> str:
 
 def set_password(settings: Settings, name: str, password: str) -> None:
     """Give a person a password."""
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         person = person_named(database, name)
         if person is None:
             raise SettingsError(f"nobody is named {name!r}")
@@ -237,14 +221,14 @@ def check_rules(file: Path) -> str:
 def load_rule_file(settings: Settings, file: Path) -> str:
     """Let the rules of ``file`` hold; every process switches at the next registry revision."""
     rules = load_rules(_read_rules(file))
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         save_rules(database, rules, by="command line", now=now_ms())
     return f"{file}: {len(rules.rules)} rules hold, version {rules.version[:12]}"
 
 
 def show_rules(settings: Settings) -> str:
     """The text of the rules that hold."""
-    with _database(settings) as database:
+    with opened_database(settings) as database:
         rules = stored_rules(database)
     return rules.text if rules else "no rules are loaded"
 
@@ -257,7 +241,8 @@ def _read_rules(file: Path) -> str:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[Engine]:
+def opened_database(settings: Settings) -> Iterator[Engine]:
+    """The relational database with its tables as they are today."""
     place = Installation(settings)
     place.var.mkdir(parents=True, exist_ok=True, mode=0o700)
     migrations.upgrade(settings.database_url)
@@ -266,6 +251,16 @@ def _database(settings: Settings) -> Iterator[Engine]:
         yield database
     finally:
         database.dispose()
+
+
+def _bring_access_into_step(place: Installation) -> None:
+    database = place.open_database()
+    try:
+        is_changed = place.write_broker_access(database)
+    finally:
+        database.dispose()
+    if is_changed:
+        _reload_running_broker(place)
 
 
 def _reload_running_broker(place: Installation) -> None:

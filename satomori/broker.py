@@ -10,15 +10,18 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from devices import enrolment
-from devices.credentials import ENROLMENT_ACCOUNT, mosquitto_password_line
+from devices.credentials import ENROLMENT_ACCOUNT, is_password, mosquitto_password_line
 from devices.kinds import FIELD_KINDS
 
 BINARY_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 _DEVICE_ACL = """\
 # A device publishes and listens on its own topics only; %u is the name it logged in with.
@@ -87,7 +90,16 @@ class Account:
     topics: tuple[str, ...] = ()
 
 
-def intake_account(name: str, password: str) -> Account:
+def account_line(name: str, password: str, known: Mapping[str, str]) -> str:
+    """The line of one of our own accounts: that in the file, as long as it is for this password.
+
+    A new salt each time would be a new file each time, and the broker would be told for nothing.
+    """
+    line = known.get(name, "")
+    return line if line and is_password(line, password) else mosquitto_password_line(name, password)
+
+
+def intake_account(name: str, password: str, known: Mapping[str, str] = _NONE) -> Account:
     """Intake: reads all field topics and the broker's state, answers on ``ack`` and ``down``."""
     topics = (
         "topic read field/v1/#",
@@ -96,25 +108,23 @@ def intake_account(name: str, password: str) -> Account:
         "topic write field/v1/enrol/+/answer",
         "topic read $SYS/#",
     )
-    return Account(name, mosquitto_password_line(name, password), topics)
+    return Account(name, account_line(name, password, known), topics)
 
 
-def strays_account(name: str, password: str) -> Account:
+def strays_account(name: str, password: str, known: Mapping[str, str] = _NONE) -> Account:
     """Intake's ear for topics of no known kind: it may read what no other connection does."""
     denied = tuple(f"topic deny field/v1/{level}/#" for level in (*FIELD_KINDS, enrolment.LEVEL))
-    return Account(
-        name, mosquitto_password_line(name, password), ("topic read field/v1/#", *denied)
-    )
+    return Account(name, account_line(name, password, known), ("topic read field/v1/#", *denied))
 
 
-def simulator_account(name: str, password: str) -> Account:
+def simulator_account(name: str, password: str, known: Mapping[str, str] = _NONE) -> Account:
     """A fleet that does not exist, in demos: publishes for every device. Never made by `run`."""
     topics = (
         "topic write field/v1/#",
         "topic read field/v1/+/+/down",
         "topic read field/v1/+/+/ack",
     )
-    return Account(name, mosquitto_password_line(name, password), topics)
+    return Account(name, account_line(name, password, known), topics)
 
 
 def enrolment_account(password_line: str) -> Account:
@@ -126,14 +136,31 @@ def enrolment_account(password_line: str) -> Account:
     return Account(ENROLMENT_ACCOUNT, password_line, topics)
 
 
-def write_access_files(directory: Path, accounts: Iterable[Account]) -> None:
-    """Write ``passwords`` and ``acl`` (mode 0600); mosquitto reads them anew at SIGHUP."""
+def known_lines(directory: Path, names: Collection[str]) -> dict[str, str]:
+    """The lines of these accounts in the password file as it is."""
+    found: dict[str, str] = {}
+    for line in _text_of(directory / "passwords").splitlines():
+        name = line.partition(":")[0]
+        if name in names:
+            found[name] = line
+    return found
+
+
+def write_access_files(directory: Path, accounts: Iterable[Account]) -> bool:
+    """Write ``passwords`` and ``acl`` (mode 0600); mosquitto reads them anew at SIGHUP.
+
+    False if all of it stood there already: nothing was written.
+    """
     accounts = list(accounts)
     passwords = "".join(f"{account.password_line}\n" for account in accounts)
     own = [(f"user {account.name}", *account.topics) for account in accounts if account.topics]
     acl = [_DEVICE_ACL, *("\n".join(lines) + "\n" for lines in own)]
-    _write_private(directory / "passwords", passwords)
-    _write_private(directory / "acl", "\n".join(acl))
+    wanted = {directory / "passwords": passwords, directory / "acl": "\n".join(acl)}
+    changed = [(file, text) for file, text in wanted.items() if _text_of(file) != text]
+    changed += [(file, text) for file, text in wanted.items() if not text and not file.exists()]
+    for file, text in changed:
+        _write_private(file, text)
+    return bool(changed)
 
 
 def write_child_files(directory: Path, *, port: int, accounts: Iterable[Account]) -> Path:
@@ -143,6 +170,13 @@ def write_child_files(directory: Path, *, port: int, accounts: Iterable[Account]
     config = directory / "mosquitto.conf"
     _write_private(config, child_config(shipped_config(), port=port, directory=directory))
     return config
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _write_private(file: Path, text: str) -> None:

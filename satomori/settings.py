@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from devices.access_card import AccessPoint
+
 ENVIRONMENT_PREFIX = "SATOMORI__"
 JMA_INTERVAL_S = 60
 
@@ -96,6 +98,9 @@ class BrokerSettings(_Section):
     username: str = "satomori-intake"
     password_file: str = ""
     tls_ca: str = ""
+    devices_host: str = ""
+    devices_port: _Port = 0
+    devices_tls: bool = False
 
 
 class IntakeSettings(_Section):
@@ -240,6 +245,16 @@ class Settings(_Section):
     def database_url(self) -> str:
         """The relational database's URL."""
         return self.database.url or f"sqlite:///{self.var / 'satomori.db'}"
+
+    @property
+    def access_point(self) -> AccessPoint:
+        """Where devices in the field find the broker."""
+        broker = self.broker
+        return AccessPoint(
+            broker.devices_host or broker.host,
+            broker.devices_port or broker.port,
+            broker.devices_tls,
+        )
 
     @property
     def public_url(self) -> str:

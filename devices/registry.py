@@ -239,6 +239,16 @@ class Registry:
         with self._changing(device) as connection:
             units.set_credential(connection, device, password_line, now)
 
+    def set_credentials(self, password_lines: Mapping[int, str], now: int) -> None:
+        """The same for many devices (by id), all or none; a few hundred at once."""
+        if not password_lines:
+            return
+        with writing(self._database) as connection:
+            _raise_revision(connection)
+            device_rows.check_known(connection, set(password_lines))
+            for device, line in password_lines.items():
+                units.set_credential(connection, device, line, now)
+
     def credentials(self) -> tuple[Credential, ...]:
         """What the broker's password file must hold for the devices in service."""
         with self._database.connect() as connection:

@@ -1,4 +1,4 @@
-"""Our own JSON payload: ``{"t": ms UTC, "n": sequence, "v": {quantity: number}}``, or an array.
+"""What a device sends: our own JSON, the same in CBOR, SenML in either; one message or many.
 
     {"t": 1767225600000, "n": 41, "boot": 3, "v": {"water.level": 1.23, "battery.voltage": 3.6}}
 
@@ -7,45 +7,43 @@ its device in ``"d"``. Other keys are ignored. A key that stands twice: the last
 every JSON reader. Types are checked here and nothing else: limits, clocks and spikes are
 `ingest.check`'s, devices and series the registry's.
 
-A good message costs one msgspec decode and one dict lookup a value. A message that this refuses is
-read again field by field (`_mend`): what is good in it is kept, the rest is said in Remarks. No
-input raises.
+A good message in our JSON costs one msgspec decode and one dict lookup a value. What this refuses
+is read again: its first byte tells CBOR from JSON (`devices.cbor`), its shape a SenML pack
+(`devices.senml`) from our own form, which is then read field by field (`devices.mending`): what is
+good in it is kept, the rest is said in Remarks. No input raises.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from devices import cbor, senml
+from devices.elements import (
+    MAX_PAYLOAD_BYTES,
+    MAX_REMARKS,
+    MAX_SAMPLES,
+    NO_TIME,
+    NOT_GIVEN,
+    QUANTITY_CODES,
+    QUANTITY_NAMES,
+    SENDABLE,
+    Element,
+    Elements,
+)
+from devices.mending import mend
 from devices.outcomes import Rejected, Remark, shown
-from devices.quantities import QUANTITIES
 from devices.readings import Float64s, Int32s, Int64s, UInt8s
 
-MAX_PAYLOAD_BYTES: Final = 1 << 20
-MAX_SAMPLES: Final = 10_000
-"""Most elements of one message; an array with more is refused as ``too_large``."""
-MAX_REMARKS: Final = 16
-"""Most remarks made on one message; the last one then says ``more_remarks``."""
-
-NOT_GIVEN: Final = -1
-"""Stands in `Batch` for a sequence or boot number that was not sent."""
-NO_TIME: Final = -(2**63)
-"""Stands in `Batch` for a time that was not sent."""
-_FURTHEST: Final = 2**62  # keeps differences of two times inside int64
-
-QUANTITY_NAMES: Final = tuple(name for name, q in QUANTITIES.items() if not q.is_own)
-"""Names by code of the quantities that a device may send: ``QUANTITY_NAMES[batch.quantity[i]]``."""
-QUANTITY_CODES: Final[Mapping[str, int]] = MappingProxyType(
-    {name: code for code, name in enumerate(QUANTITY_NAMES)}
-)
-"""The small integer that stands for a quantity in `Batch`; holds within one process only."""
+__all__ = [
+    "MAX_PAYLOAD_BYTES", "MAX_REMARKS", "MAX_SAMPLES", "NOT_GIVEN", "NO_TIME", "QUANTITY_CODES",
+    "QUANTITY_NAMES", "Batch", "Decoded", "Sample", "decode", "decode_batch", "encode",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,8 @@ class Batch:
     One row a value: ``quantity`` uint8 code, ``value`` float64 (finite), ``sample`` int32 row.
     ``rejected`` and ``remarks`` carry the index of the payload. A payload has either samples or one
     entry in ``rejected``.
+    ``relative`` are the rows of samples whose time was said as so long before it was received;
+    ``sender`` what a message calls whom it is about, by row, where that is not in ``device``.
     """
 
     message: Int32s
@@ -91,50 +91,43 @@ class Batch:
     value: Float64s
     rejected: list[tuple[int, Rejected]]
     remarks: list[tuple[int, Remark]]
+    relative: list[int]
+    sender: dict[int, str]
 
 
-_Time = Annotated[int, msgspec.Meta(ge=-_FURTHEST, le=_FURTHEST)]
-_Number = Annotated[int, msgspec.Meta(ge=0, le=_FURTHEST)]
-
-
-class _Element(msgspec.Struct, gc=False):
-    """One element as it stands on the wire; absent fields hold their sentinels."""
-
-    v: dict[str, float | bool]
-    t: _Time = NO_TIME
-    n: _Number = NOT_GIVEN
-    d: str = ""
-    boot: _Number = NOT_GIVEN
-
-
-_decode_strictly = msgspec.json.Decoder(_Element | list[_Element]).decode
+_decode_strictly = msgspec.json.Decoder(Element | list[Element]).decode
 _code_of = dict(QUANTITY_CODES).__getitem__
-_KNOWN = frozenset(QUANTITY_NAMES)
 _TOO_LARGE = f"at most {MAX_PAYLOAD_BYTES} bytes"
 
 
-def decode(payload: bytes) -> Decoded | Rejected:
-    """Decode one message. Nothing raises: what cannot be read at all is Rejected."""
+def decode(payload: bytes, received_at: int | None = None) -> Decoded | Rejected:
+    """Decode one message. Nothing raises: what cannot be read at all is Rejected.
+
+    ``received_at`` (ms UTC) is the "now" of times that are counted from it, as SenML may; without
+    it such values are left out.
+    """
     elements = _strict_elements(payload)
-    remarks: list[Remark] = []
-    if elements is None:
-        mended = _mend(payload)
-        if isinstance(mended, Rejected):
-            return mended
-        elements, remarks = mended
-    return Decoded(tuple(map(_sample, elements)), tuple(remarks))
+    if elements is not None:
+        return Decoded(tuple(map(_sample, elements)))
+    read = _read_slowly(payload, received_at)
+    if isinstance(read, Rejected):
+        return read
+    return Decoded(tuple(map(_sample, read.found)), tuple(read.remarks))
 
 
-def decode_batch(payloads: Sequence[bytes]) -> Batch:
-    """Decode many messages into columns; one bad message never touches another."""
-    columns = _Columns()
+def decode_batch(payloads: Sequence[bytes], received_at: Int64s | None = None) -> Batch:
+    """Decode many messages into columns; one bad message never touches another.
+
+    ``received_at`` int64 ms UTC, one a message, as for `decode`.
+    """
+    columns = _Columns(received_at)
     codes, values, add = columns.quantity, columns.value, columns.add
     for index, payload in enumerate(payloads):
         read = None
         try:
             if len(payload) <= MAX_PAYLOAD_BYTES:
                 read = _decode_strictly(payload)
-                if type(read) is _Element and read.v:
+                if type(read) is Element and read.v:
                     codes.extend(map(_code_of, read.v))
                     values.extend(read.v.values())
                     add(index, read, len(read.v))
@@ -167,7 +160,8 @@ def encode(samples: Sequence[Sample]) -> bytes:
 class _Columns:
     """The columns of a Batch while they grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, received_at: Int64s | None) -> None:
+        self._received_at = received_at
         self.message: list[int] = []
         self.measured_at: list[int] = []
         self.sequence: list[int] = []
@@ -178,8 +172,10 @@ class _Columns:
         self.value: list[float] = []
         self.rejected: list[tuple[int, Rejected]] = []
         self.remarks: list[tuple[int, Remark]] = []
+        self.relative: list[int] = []
+        self.sender: dict[int, str] = {}
 
-    def add(self, index: int, element: _Element, count: int) -> None:
+    def add(self, index: int, element: Element, count: int) -> None:
         self.message.append(index)
         self.measured_at.append(element.t)
         self.sequence.append(element.n)
@@ -187,22 +183,29 @@ class _Columns:
         self.count.append(count)
         self.device.append(element.d)
 
-    def add_slowly(
-        self, index: int, payload: bytes, read: _Element | list[_Element] | None
-    ) -> None:
-        """Take an array, or a message that needs mending."""
+    def add_slowly(self, index: int, payload: bytes, read: Element | list[Element] | None) -> None:
+        """Take an array, another format, or a message that needs mending."""
         elements = _if_good(read)
         if elements is None:
-            mended = _mend(payload)
-            if isinstance(mended, Rejected):
-                self.rejected.append((index, mended))
+            received_at = None if self._received_at is None else int(self._received_at[index])
+            slowly = _read_slowly(payload, received_at)
+            if isinstance(slowly, Rejected):
+                self.rejected.append((index, slowly))
                 return
-            elements, remarks = mended
-            self.remarks.extend((index, remark) for remark in remarks)
+            elements = slowly.found
+            self._note(index, slowly)
         for element in elements:
             self.quantity.extend(map(_code_of, element.v))
             self.value.extend(element.v.values())
             self.add(index, element, len(element.v))
+
+    def _note(self, index: int, read: Elements) -> None:
+        """What was said besides values, before they are added."""
+        row = len(self.message)
+        self.remarks.extend((index, remark) for remark in read.remarks)
+        self.relative.extend(row + k for k in sorted(read.relative))
+        if read.sender:
+            self.sender |= dict.fromkeys(range(row, row + len(read.found)), read.sender)
 
     def batch(self) -> Batch:
         count = np.fromiter(self.count, np.int32)
@@ -221,10 +224,12 @@ class _Columns:
             value=np.fromiter(self.value, np.float64),
             rejected=self.rejected,
             remarks=self.remarks,
+            relative=self.relative,
+            sender=self.sender,
         )
 
 
-def _sample(element: _Element) -> Sample:
+def _sample(element: Element) -> Sample:
     return Sample(
         values={name: float(value) for name, value in element.v.items()},
         measured_at=None if element.t == NO_TIME else element.t,
@@ -234,7 +239,7 @@ def _sample(element: _Element) -> Sample:
     )
 
 
-def _strict_elements(payload: bytes) -> list[_Element] | None:
+def _strict_elements(payload: bytes) -> list[Element] | None:
     """All elements of a message that is good throughout, else None."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
@@ -244,57 +249,33 @@ def _strict_elements(payload: bytes) -> list[_Element] | None:
         return None
 
 
-def _if_good(read: _Element | list[_Element] | None) -> list[_Element] | None:
+def _if_good(read: Element | list[Element] | None) -> list[Element] | None:
     if read is None:
         return None
-    elements = [read] if isinstance(read, _Element) else read
+    elements = [read] if isinstance(read, Element) else read
     is_good = 0 < len(elements) <= MAX_SAMPLES and all(
-        e.v and _KNOWN.issuperset(e.v) for e in elements
+        e.v and SENDABLE.issuperset(e.v) for e in elements
     )
     return elements if is_good else None
 
 
-# --- The slow path: field by field -------------------------------------------------------------
+# --- The slow path: other formats, and what needs mending ----------------------------------------
 
 
-class _Remarks(list[Remark]):
-    """Remarks on one message, bounded."""
-
-    @property
-    def is_full(self) -> bool:
-        return len(self) > MAX_REMARKS
-
-    def add(self, path: str, value: object, reason: str) -> None:
-        if len(self) < MAX_REMARKS:
-            self.append(Remark(path, shown(value), reason))
-        elif len(self) == MAX_REMARKS:
-            self.append(Remark("", f"more than {MAX_REMARKS}", "more_remarks"))
-
-
-def _mend(payload: bytes) -> tuple[list[_Element], list[Remark]] | Rejected:
+def _read_slowly(payload: bytes, received_at: int | None) -> Elements | Rejected:
     document = _parse(payload)
     if isinstance(document, Rejected):
         return document
-    if not isinstance(document, (dict, list)):
-        return Rejected("bad_shape", f"object or array expected, found {shown(document)}")
-    found = document if isinstance(document, list) else [document]
-    if len(found) > MAX_SAMPLES:
-        return Rejected("too_large", f"{len(found)} elements, at most {MAX_SAMPLES}")
-    remarks = _Remarks()
-    paths = (f"[{i}]" for i in range(len(found))) if isinstance(document, list) else iter([""])
-    elements = [
-        element
-        for path, raw in zip(paths, found, strict=True)
-        if (element := _mend_element(path, raw, remarks)) is not None
-    ]
-    if not elements:
-        return Rejected("no_values", _summary(remarks) or "no element")
-    return elements, remarks
+    return senml.read(document, received_at) if senml.is_pack(document) else mend(document)
 
 
 def _parse(payload: bytes) -> Any:
     if len(payload) > MAX_PAYLOAD_BYTES:
         return Rejected("too_large", f"{len(payload)} bytes, {_TOO_LARGE}")
+    return cbor.decode(payload) if cbor.is_cbor(payload) else _parse_json(payload)
+
+
+def _parse_json(payload: bytes) -> Any:
     try:
         text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -312,73 +293,3 @@ def _parse(payload: bytes) -> Any:
 def _bounded_int(digits: str) -> int | float:
     """Python refuses to read integers of over 4,300 digits and is slow below; JSON has no limit."""
     return int(digits) if len(digits) < 40 else float(digits)
-
-
-def _mend_element(path: str, raw: object, remarks: _Remarks) -> _Element | None:
-    """The good part of an element, or None when no value is left."""
-    if not isinstance(raw, dict):
-        remarks.add(path, raw, "bad_type")
-        return None
-    dot = f"{path}." if path else ""
-    device = raw.get("d")
-    if device is not None and not isinstance(device, str):
-        remarks.add(f"{dot}d", device, "bad_type")  # whose values these are is not known
-        return None
-    values = _mend_values(f"{dot}v", raw.get("v"), remarks)
-    if not values:
-        return None
-    return _Element(
-        v=values,
-        t=_mend_integer(f"{dot}t", raw.get("t"), (-_FURTHEST, NO_TIME), remarks),
-        n=_mend_integer(f"{dot}n", raw.get("n"), (0, NOT_GIVEN), remarks),
-        d=device or "",
-        boot=_mend_integer(f"{dot}boot", raw.get("boot"), (0, NOT_GIVEN), remarks),
-    )
-
-
-def _mend_values(path: str, raw: object, remarks: _Remarks) -> dict[str, float | bool]:
-    if not isinstance(raw, dict):
-        remarks.add(path, "nothing" if raw is None else raw, "bad_type")
-        return {}
-    if not raw:
-        remarks.add(path, raw, "empty")
-    values: dict[str, float | bool] = {}
-    for name, value in raw.items():
-        reason = _fault(name, value)
-        if reason and remarks.is_full:
-            continue
-        if reason:
-            remarks.add(f'{path}["{shown(name)}"]', value, reason)
-        else:
-            values[name] = float(value)
-    return values
-
-
-def _fault(name: str, value: object) -> str | None:
-    if name not in _KNOWN:
-        return "unknown_quantity"
-    if not isinstance(value, (int, float)):
-        return "bad_type"
-    return None if isfinite(value) else "not_finite"
-
-
-def _mend_integer(path: str, raw: object, low_absent: tuple[int, int], remarks: _Remarks) -> int:
-    """The integer, or ``absent`` with a remark. A whole float is an integer: JSON has numbers."""
-    low, absent = low_absent
-    if raw is None:
-        return absent
-    if isinstance(raw, bool) or not isinstance(raw, (int, float)):
-        remarks.add(path, raw, "bad_type")
-    elif not isfinite(raw):
-        remarks.add(path, raw, "not_finite")
-    elif raw != int(raw):
-        remarks.add(path, raw, "bad_type")
-    elif not low <= raw <= _FURTHEST:
-        remarks.add(path, raw, "out_of_range")
-    else:
-        return int(raw)
-    return absent
-
-
-def _summary(remarks: Iterable[Remark]) -> str:
-    return "; ".join(f"{r.path or 'message'}: {r.reason} ({r.value})" for r in remarks)

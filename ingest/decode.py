@@ -100,12 +100,13 @@ class Decoder:
             self._set_apart(codes, payloads, statuses, rejected)
             rows = np.flatnonzero(codes >= 0).astype(np.int32)
             payloads = [payloads[row] for row in rows.tolist()]
-        batch = decode_batch(payloads)
+        batch = decode_batch(payloads, received_at[rows])
         rejected += [(int(rows[index]), found) for index, found in batch.rejected]
         remarks = [(int(codes[rows[index]]), remark) for index, remark in batch.remarks]
         message = rows[batch.message]
         publisher = codes[message].astype(np.int32)
         device = publisher.copy()
+        self._let_gateways_name(batch, publisher)
         self._find_carried(batch.device, message, device, rejected)
         came = received_at[message]
         placed = place_in_time(batch.measured_at, came)
@@ -113,6 +114,8 @@ class Decoder:
         if len(ours):  # received then, too: nothing is measured after it was received
             came[ours] = placed.measured_at[ours] = self._arrivals.give(device, ours, came)
         remarks += _clock_remarks(batch, placed, device)
+        has_no_clock = placed.is_ours
+        has_no_clock[batch.relative] = True
         samples = np.flatnonzero(device >= 0)
         owner = device[batch.sample]
         values = np.flatnonzero(owner >= 0)
@@ -123,14 +126,14 @@ class Decoder:
             device=device[samples],
             sequence=batch.sequence[samples],
             boot=batch.boot[samples],
-            own_time=np.where(placed.is_ours, NO_TIME, batch.measured_at)[samples],
+            own_time=np.where(has_no_clock, NO_TIME, batch.measured_at)[samples],
             owner=owner[values],
             sender=publisher[of],
             quantity=batch.quantity[values],
             measured_at=placed.measured_at[of],
             received_at=came[of],
             value=batch.value[values],
-            quality=np.where(placed.is_ours, _CLOCK, _GOOD)[of],
+            quality=np.where(has_no_clock, _CLOCK, _GOOD)[of],
             statuses=statuses,
             rejected=rejected,
             remarks=[(of_device, remark) for of_device, remark in remarks if of_device >= 0],
@@ -210,6 +213,12 @@ class Decoder:
                 rejected.append((row, Rejected("too_large", size)))
             else:
                 statuses.append((row, meaning.device))
+
+    def _let_gateways_name(self, batch: Batch, publisher: Int32s) -> None:
+        """What a gateway's message calls whom it is about is a device; a device's is itself."""
+        for row, name in batch.sender.items():
+            if self._snapshot.devices[int(publisher[row])].kind == "gateway":
+                batch.device[row] = name
 
     def _find_carried(
         self,

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from devices import tables
-from devices.datum import Datum, DatumError, at, faults
+from devices.datum import Datum, DatumError, faults
 
 FROM_THE_BEGINNING: Final = 0
 """Since when the first datum holds that somebody notes of a device without saying since when."""
@@ -66,16 +66,13 @@ def note(connection: Connection, heights: Mapping[int, Heights], now: int) -> bo
         known.setdefault(row.device, []).append(from_row(row))
     is_changed = False
     for device, given in heights.items():
-        since = now if device in known else FROM_THE_BEGINNING
-        wanted = Datum(since, *_completed(given, known.get(device, ()), now))
-        if _heights(wanted) != _heights(at(known.get(device, ()), now)):
-            is_changed |= add(connection, device, wanted)
+        newest = known[device][-1] if device in known else None
+        since = FROM_THE_BEGINNING if newest is None else now
+        zero, height = _heights(newest)
+        wanted = (zero if given[0] is None else given[0], height if given[1] is None else given[1])
+        if wanted != (zero, height):
+            is_changed |= add(connection, device, Datum(since, *wanted))
     return is_changed
-
-
-def _completed(given: Heights, known: Sequence[Datum], now: int) -> Heights:
-    zero, height = _heights(at(known, now))
-    return (zero if given[0] is None else given[0], height if given[1] is None else given[1])
 
 
 def _heights(datum: Datum | None) -> Heights:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from devices import open_data, tables
 from devices.drafts import DeviceDraft, normal_interval_s
 from devices.kinds import KINDS
+from devices.units import UnitDraft
 
 _FEW: Final = 500  # devices that are still named one by one in a query
 
@@ -65,6 +66,20 @@ def columns_of(draft: DeviceDraft) -> dict[str, Any]:
 def default_silence_s(kind: str, interval_s: int) -> float:
     """After how many seconds without a word a device counts as silent, where nobody said it."""
     return interval_s * KINDS[kind].silence_factor
+
+
+def unit_of(draft: DeviceDraft) -> UnitDraft | None:
+    """What the draft says of the unit in service; None: nothing."""
+    unit = UnitDraft(
+        draft.serial_number, draft.dev_eui, draft.model, draft.rollover_at, codec=draft.codec
+    )
+    return None if unit == UnitDraft() else unit
+
+
+def heights_of(draft: DeviceDraft) -> tuple[float | None, float | None] | None:
+    """Gauge zero and mounting height as the draft says them; None: it says neither."""
+    heights = (draft.gauge_zero_m, draft.mounting_height_m)
+    return None if heights == (None, None) else heights
 
 
 def store(

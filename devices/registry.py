@@ -112,7 +112,9 @@ class Registry:
                 connection, (d.area for d in drafts), {d.site: d.area for d in drafts if d.site}
             )
             is_changed |= _note_units(connection, drafts, ids, now)
-            heights = {ids[d.name]: h for d in drafts if (h := heights_of(d)) is not None}
+            heights = {
+                ids[d.name]: h for d in drafts if (h := device_rows.heights_of(d)) is not None
+            }
             is_changed |= datum_history.note(connection, heights, now)
             if not is_changed:
                 connection.rollback()
@@ -310,23 +312,13 @@ def _check_gateways(drafts: Sequence[DeviceDraft], known: Mapping[str, Mapping[s
 def _note_units(
     connection: Connection, drafts: Sequence[DeviceDraft], ids: Mapping[str, int], now: int
 ) -> bool:
-    said = {ids[draft.name]: unit for draft in drafts if (unit := unit_of(draft)) is not None}
+    said = {
+        ids[draft.name]: unit
+        for draft in drafts
+        if (unit := device_rows.unit_of(draft)) is not None
+    }
     try:
         return units.note(connection, said, now)
     except NotedUnitError as error:
         name = next(draft.name for draft in drafts if ids[draft.name] == error.device)
         raise DraftError(name, (Fault(error.column, error.value, error.reason),)) from None
-
-
-def unit_of(draft: DeviceDraft) -> UnitDraft | None:
-    """What the draft says of the unit in service; None: nothing."""
-    unit = UnitDraft(
-        draft.serial_number, draft.dev_eui, draft.model, draft.rollover_at, codec=draft.codec
-    )
-    return None if unit == UnitDraft() else unit
-
-
-def heights_of(draft: DeviceDraft) -> tuple[float | None, float | None] | None:
-    """Gauge zero and mounting height as the draft says them; None: it says neither."""
-    heights = (draft.gauge_zero_m, draft.mounting_height_m)
-    return None if heights == (None, None) else heights

@@ -210,7 +210,8 @@ def note(connection: Connection, drafts: Mapping[int, UnitDraft], now: int) -> b
         if unit is None:
             new.append(dict.fromkeys(_NOTED) | said | {"device": device, "installed_at": now})
         elif any(getattr(unit, column) != value for column, value in said.items()):
-            _check_identity(unit, said)
+            if conflict := identity_conflict(unit, draft):
+                raise NotedUnitError(device, *conflict)
             noted = {column: getattr(unit, column) for column in _NOTED}
             changed.append(noted | said | {"key": unit.id})
     if new:
@@ -243,6 +244,17 @@ def correct(connection: Connection, device: int, draft: UnitDraft) -> Unit | Non
     return in_service(connection, device)
 
 
+def identity_conflict(unit: Unit, draft: UnitDraft) -> tuple[str, str, str] | None:
+    """Why what is said cannot be of this unit: the column, its value, the reason; else None."""
+    said = _said(draft)
+    for column in _OF_IDENTITY:
+        noted = getattr(unit, column)
+        if column in said and noted not in (None, said[column]):
+            reason = f"{shown(noted)} is in service here; note a replacement, or correct a mistake"
+            return column, shown(said[column]), reason
+    return None
+
+
 _NOTED: Final = ("serial_number", "dev_eui", "model", "codec", "rollover_at")
 
 
@@ -251,19 +263,6 @@ def _said(draft: UnitDraft) -> dict[str, Any]:
     if draft.dev_eui is not None:
         said["dev_eui"] = _parsed(draft.dev_eui)
     return {column: value for column, value in said.items() if value is not None}
-
-
-def _check_identity(unit: Unit, said: Mapping[str, Any]) -> None:
-    for column in _OF_IDENTITY:
-        noted = getattr(unit, column)
-        if column in said and noted not in (None, said[column]):
-            raise NotedUnitError(
-                unit.device,
-                column,
-                shown(said[column]),
-                f"{shown(noted)} is in service here; note a replacement, "
-                "or correct what was mistyped",
-            )
 
 
 def _device_name(connection: Connection, device: int) -> str:

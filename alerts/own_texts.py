@@ -155,6 +155,23 @@ STAGES: Final[Mapping[str, Words]] = MappingProxyType(
                 "Bring the store back. Readings wait in the journal: watch the disk.",
             ),
         ),
+        "feed-stale": Words(
+            ("気象庁の情報を取得できていません", "JMA's information is not being received"),
+            (
+                "警報の有無は画面では分かりません。気象庁のページで確かめ、外部への接続を調べてください。",
+                "The page does not know what is in force: look at JMA's own, then at the way out.",
+            ),
+        ),
+        "feed-lost": Words(
+            (
+                "気象庁の情報を長い間取得できていません",
+                "JMA's information has not been received for long",
+            ),
+            (
+                "警報はほかの手段で確かめてください。接続と feeds の記録を調べてください。",
+                "Watch warnings by other means. Look at network, proxy and the feeds log.",
+            ),
+        ),
         "silent": Words(
             ("自己監視の報告が途絶えました", "The installation no longer reports of itself"),
             ("取り込みの処理の記録を調べてください。", "Look into the log of the intake process."),
@@ -179,6 +196,7 @@ QUANTITIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "intake.rejected": ("読めないメッセージ", "Messages rejected"),
         "alerts.lag": ("判定の遅れ", "Alarm lag"),
         "store.lag": ("保存の遅れ", "Store lag"),
+        "feed.age": ("最後の取得からの時間", "Since the last good answer"),
     }
 )
 """What the letters call the quantities that these rules look at."""

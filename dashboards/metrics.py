@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from dashboards.metrics_table import METRICS, Metric
 from dashboards.process_load import load_of
-from dashboards.processes import Clock, Status
+from dashboards.processes import OPTIONAL, Clock, Status, process_report
 
 Labels = tuple[tuple[str, str], ...]
 Found = tuple[Labels, object]
@@ -45,6 +45,10 @@ def _made_here(
     made["satomori_broker_up"].append(((), seen.broker == "up"))
     for process, report in seen.processes.items():
         made["satomori_process_up"].append(((("process", process),), report.state == "up"))
+    for process in OPTIONAL:
+        if process in statuses:
+            is_up = process_report(statuses[process], seen.at).state == "up"
+            made["satomori_process_up"].append(((("process", process),), is_up))
     for lane, said in seen.lanes.items():
         for step, lag_s in said.steps.items():
             labels: Labels = (("lane", lane), ("step", step))

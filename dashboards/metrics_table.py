@@ -155,6 +155,17 @@ METRICS: Final[tuple[Metric, ...]] = (
     _web("web_slow_streams_total", "counter", "Streams that were too slow and began afresh.",
          "dropped_to_snapshot"),
     _web("web_trouble", "gauge", "1 for each trouble that web has now.", "troubles.*", "what"),
+    # -- outside feeds
+    Metric("satomori_feed_good_timestamp_seconds", "gauge", "When all that the feed lists for us "
+           "had been read, last.", "feeds.feeds.*.good_at", ("feed",), _MS),
+    Metric("satomori_feed_tried_timestamp_seconds", "gauge", "When the feed was asked last.",
+           "feeds.feeds.*.tried_at", ("feed",), _MS),
+    Metric("satomori_feed_good", "gauge", "1 while the last answer was good.",
+           "feeds.feeds.*.is_good", ("feed",)),
+    Metric("satomori_feed_unread_documents", "gauge", "Documents of warnings that could not be "
+           "read and that no later one has made needless.", "feeds.unread"),
+    Metric("satomori_feed_received_bytes_total", "counter", "Bytes received from outside feeds.",
+           "feeds.bytes_received"),
     # -- processes
     Metric("satomori_process_resident_memory_bytes", "gauge", "Resident memory.",
            labels=("process",)),

@@ -18,6 +18,8 @@ ProcessState = Literal["up", "stale", "down"]
 BrokerState = Literal["up", "down", "unknown"]
 """``unknown``: intake, which alone talks to the broker, says nothing of it."""
 PROCESSES: Final = ("intake", "alerts", "web")
+OPTIONAL: Final = ("feeds",)
+"""Processes that only some installations have; what they say is told where they say it."""
 SUPERVISOR: Final = "system"
 """Its status file is written when something changes; what it says never grows stale."""
 
@@ -74,7 +76,7 @@ class Status:
 def read_statuses(directory: Path) -> dict[str, Status]:
     """The status files that are there and can be read, by process."""
     found = {}
-    for name in (*PROCESSES, SUPERVISOR):
+    for name in (*PROCESSES, *OPTIONAL, SUPERVISOR):
         status = _read(directory / f"{name}.json")
         if status is not None:
             found[name] = status

@@ -102,6 +102,7 @@ _ALL = (
     _own("intake.rejected", "1/min"),
     _own("alerts.lag", "s"),
     _own("store.lag", "s"),
+    _own("feed.age", "s"),  # since the last good answer of an outside feed, where there is one
 )
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType({q.name: q for q in _ALL})

@@ -95,6 +95,16 @@ def of_lags(
     }
 
 
+def of_feed(now: int, started_at: int, feeds: Mapping[str, Any] | None) -> dict[str, float]:
+    """Seconds since the feed that is furthest behind was good, from the status of its process.
+
+    A feed that never was good is as old as our own watching; so is one whose process says nothing,
+    unless it said of an older good answer. ``feeds`` need not be fresh: its silence is its age.
+    """
+    good_at = _int((feeds or {}).get("good_at"), started_at)
+    return {"feed.age": max(0, now - good_at) / 1000}
+
+
 class PerMinute:
     """Growth of totals within the last minute; a total that falls began anew at zero.
 

@@ -40,14 +40,15 @@ class WatchPlaces:
     """Where to look: status files of the processes, folders that must not run full.
 
     ``may_account``: the broker's ACL is ours, so that what it receives must reach us; elsewhere
-    denied publishes cannot be told from other people's topics. ``every_s`` and ``minute_ms`` are
-    shorter in tests.
+    denied publishes cannot be told from other people's topics. ``has_feed``: an outside feed is
+    polled, and must stay fresh. ``every_s`` and ``minute_ms`` are shorter in tests.
     """
 
     status_dir: Path
     disks: Sequence[Path]
     low_water_bytes: int
     may_account: bool
+    has_feed: bool = False
     every_s: float = EVERY_S
     minute_ms: int = self_report.MINUTE_MS
 
@@ -194,8 +195,15 @@ class SelfWatch:
             "journal.size": sum(lane.journal.bytes for lane in lanes) / self_report.MIB,
             **self_report.of_lags(at, self._started_at, lag_ms, alerts, web),
             **self_report.of_broker(self._figures),
+            **self._feed(at),
             "broker.away": self._away_s(at),
         }
+
+    def _feed(self, at: int) -> dict[str, float]:
+        if not self._places.has_feed:
+            return {}
+        feeds = _read(self._places.status_dir / "feeds.json")
+        return self_report.of_feed(at, self._started_at, feeds)
 
     def _count(self, at: int) -> dict[str, float]:
         """What happened in the last minute."""

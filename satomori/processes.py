@@ -308,6 +308,7 @@ def _watch_places(settings: Settings, place: Installation) -> WatchPlaces:
         disks=(place.var, place.journal, place.store, place.broker),
         low_water_bytes=settings.journal.low_water_mib * MIB,
         may_account=_strays_address(settings, place) is not None,
+        has_feed=settings.jma.enabled,
     )
 
 

@@ -16,6 +16,7 @@ from ingest.self_report import (
     Unaccounted,
     of_broker,
     of_disks,
+    of_feed,
     of_lags,
     sys_figure,
     traffic_of,
@@ -40,6 +41,22 @@ def test_what_is_retained_is_not_queued() -> None:
         "broker.messagesQueued": 7,
         "broker.bytesQueued": 3.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("feeds", "age_s"),
+    [
+        ({"good_at": NOW - 90_000}, 90),
+        ({"good_at": None}, 600),
+        (None, 600),
+        ({"good_at": "x"}, 600),
+    ],
+)
+def test_a_feed_is_as_old_as_its_last_good_answer_or_as_our_watching(
+    feeds: dict[str, object] | None, age_s: float
+) -> None:
+    """A process that never wrote, or never got an answer, is no fresh feed."""
+    assert of_feed(NOW, NOW - 600_000, feeds) == {"feed.age": age_s}
 
 
 def test_what_the_broker_has_not_said_is_left_out() -> None:

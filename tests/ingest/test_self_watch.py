@@ -32,7 +32,9 @@ def _town(folder: Path, port: int, **options: Any) -> Town:
     """A town that reports of itself five times a second; its minutes are eight seconds long."""
     run = folder / "run"
     run.mkdir(exist_ok=True)
-    places = WatchPlaces(run, (folder,), 1, may_account=True, every_s=0.2, minute_ms=8_000)
+    places = WatchPlaces(
+        run, (folder,), 1, may_account=True, has_feed=True, every_s=0.2, minute_ms=8_000
+    )
     town = Town(folder, port, places=places, **options)
     town.registry.register_installation(NOW)
     return town

@@ -73,6 +73,7 @@ const QUANTITIES: Readonly<Record<string, QuantityLook>> = {
   "intake.rejected": look("読めないメッセージ（1分間）", "Rejected in a minute", "", 0),
   "alerts.lag": look("判定の遅れ", "Alarm lag", "s", 1),
   "store.lag": look("保存の遅れ", "Store lag", "s", 1),
+  "feed.age": look("気象庁の最終取得から", "Since JMA was read", "s", 0),
 };
 
 const MINUS = "−";

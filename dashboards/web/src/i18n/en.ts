@@ -145,6 +145,8 @@ export const en: Dictionary = {
   own_alerts_far_behind: "Alarms are very late",
   own_store_behind: "Storing is behind",
   own_store_stopped: "Storing has stopped",
+  own_feed_stale: "JMA's information is not being received",
+  own_feed_lost: "JMA's information has not been received for long",
   own_silent: "The installation no longer reports of itself",
   level: (n) => `Level ${n}`,
   unknown_last: (state) => `Last known state: ${state}`,

@@ -148,6 +148,8 @@ export const ja = {
   own_alerts_far_behind: "警報の判定が大きく遅れています",
   own_store_behind: "データの保存が遅れています",
   own_store_stopped: "データの保存が止まっています",
+  own_feed_stale: "気象庁の情報を取得できていません",
+  own_feed_lost: "気象庁の情報を長い間取得できていません",
   own_silent: "自己監視の報告が途絶えました",
   level: (n: number) => `レベル${n}`,
   unknown_last: (state: string) => `直前の状態：${state}`,

@@ -47,6 +47,16 @@ def at(datums: Iterable[Datum], moment: int) -> Datum | None:
     return found
 
 
+def elevation_m(level_m: float, datum: Datum | None) -> float | None:
+    """Elevation (T.P. m) of water that stands ``level_m`` above the zero of the staff.
+
+    None where that zero's elevation is not known.
+    """
+    if datum is None or datum.gauge_zero_m is None:
+        return None
+    return datum.gauge_zero_m + level_m
+
+
 def merged(datums: Iterable[Datum], new: Datum) -> tuple[Datum, ...]:
     """With one more, oldest first; one of the same moment gives way to it."""
     by_since = {datum.since: datum for datum in datums} | {new.since: new}

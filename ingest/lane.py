@@ -1,6 +1,6 @@
 """The way of a batch of messages through one lane, from bytes to journal frames.
 
-    messages ─▶ leave out what is journaled already ─▶ decode ─▶ check ─▶ number ─▶ frames
+    messages ─▶ leave out what is journaled already ─▶ decode ─▶ derive ─▶ check ─▶ number ─▶ frames
 
 Deterministic and without input or output, except that a quantity that a device sends for the first
 time is given a series (`AddSeries`). Refuses to know sockets, the journal's files and clocks.
@@ -37,6 +37,7 @@ from ingest.arrival_times import ArrivalTimes
 from ingest.budget import Budgets
 from ingest.check import Checker
 from ingest.decode import Decoded, Decoder
+from ingest.derive import Derivation
 from ingest.enrolment_desk import EnrolmentDesk
 from ingest.lags import DeviceLags
 from ingest.messages import (
@@ -82,6 +83,7 @@ class LaneState:
         self._add_series = add_series
         self._arrivals = ArrivalTimes()
         self._decoder = Decoder(snapshot, self._arrivals)
+        self._derivation = Derivation(snapshot)
         self._translated_devices = _need_translation(snapshot)
         self._definitions = dict(snapshot.definitions)
         self.checker.define(snapshot.definitions.values())
@@ -94,6 +96,7 @@ class LaneState:
             if self._definitions.get(series) != definition
         ]
         self._decoder = Decoder(snapshot, self._arrivals)
+        self._derivation = Derivation(snapshot)
         self._translated_devices = _need_translation(snapshot)
         self._definitions = dict(snapshot.definitions)
         self.budgets.know(snapshot)
@@ -118,9 +121,10 @@ class LaneState:
         fresh, hashes = self._keep_raw(fresh, hashes, frames, tally)
         if not fresh.topics:
             return frames
-        decoded = self._decoder.decode(fresh.topics, fresh.payloads, fresh.received_at)
-        if decoded.rejected:
-            decoded = replace(decoded, rejected=self._without_many_requests(fresh, decoded))
+        sent = self._decoder.decode(fresh.topics, fresh.payloads, fresh.received_at)
+        if sent.rejected:
+            sent = replace(sent, rejected=self._without_many_requests(fresh, sent))
+        decoded = self._derivation.add(sent)
         frames += self._follow_numbers(fresh, decoded, tally)
         decoded = self._give_series(decoded, frames)
         readings = self.checker.check(self._decoder.readings(decoded))
@@ -129,7 +133,7 @@ class LaneState:
         frames += message_frames.statuses(fresh, hashes, decoded)
         frames += message_frames.rejections(fresh, hashes, decoded.rejected)
         _count(readings, fresh, decoded, tally)
-        self._spend(fresh, decoded)
+        self._spend(fresh, sent)
         tally.lags_ms.append(
             self.lags.of(decoded.message, decoded.device, decoded.own_time, fresh.received_at)
         )

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Engine, Select, insert, select
 
+from alerts.groups import is_group
 from alerts.tables import person
 from devices.database import writing
 
@@ -59,7 +60,8 @@ def add_person(
 ) -> Person:
     """Add somebody.
 
-    Raises ValueError for an unknown role or language, a name already taken, no mail address.
+    Raises ValueError for an unknown role or language, a name already taken (a group's too), no
+    mail address.
     """
     if role not in ROLES:
         raise ValueError(f"role {role!r}: must be one of {', '.join(ROLES)}")
@@ -70,6 +72,8 @@ def add_person(
     if person_named(database, name):
         raise ValueError(f"person {name!r} is already there")
     with writing(database) as connection:
+        if is_group(connection, name):
+            raise ValueError(f"person {name!r}: a group has this name")
         connection.execute(
             insert(person).values(
                 name=name,

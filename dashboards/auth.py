@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from alerts.groups import group_names_of, groups_by_person
 from alerts.tables import person
-from dashboards.permissions import View, view_of
+from dashboards.permissions import Role, View, view_of
 from dashboards.tables import audit, login_token, password, session
 from dashboards.tokens import MAX_PASSWORD_CHARS, is_password, new_token, token_hash
 from devices.database import writing
@@ -33,11 +34,12 @@ class Visitor:
     role: str
     language: str
     session: str  # the token's hash
+    groups: tuple[str, ...] = ()
 
     @property
     def view(self) -> View:
         """What this person may see."""
-        return view_of(self.role, self.name)
+        return view_of(self.role, self.name, self.groups)
 
 
 _VISITOR_COLUMNS: Final = (
@@ -58,7 +60,7 @@ def visitor_of(database: Engine, token: str, now: int) -> Visitor | None:
             .join(session, session.c.person == person.c.id)
             .where(session.c.token_hash == wanted, session.c.expires_at > now, person.c.is_active)
         ).first()
-    return _visitor(row, wanted) if row else None
+        return _visitor(connection, row, wanted) if row else None
 
 
 def living_sessions(database: Engine, hashes: Collection[str], now: int) -> dict[str, View]:
@@ -69,8 +71,13 @@ def living_sessions(database: Engine, hashes: Collection[str], now: int) -> dict
             .join(person, session.c.person == person.c.id)
             .where(session.c.expires_at > now, person.c.is_active)
         ).all()
+        groups = groups_by_person(connection)
     wanted = set(hashes)
-    return {row.token_hash: view_of(row.role, row.name) for row in rows if row.token_hash in wanted}
+    return {
+        row.token_hash: view_of(row.role, row.name, groups.get(row.name, ()))
+        for row in rows
+        if row.token_hash in wanted
+    }
 
 
 def log_in(database: Engine, name: str, given: str, now: int) -> tuple[str, Visitor] | None:
@@ -175,7 +182,7 @@ def _open_session(connection: Connection, row: Any, now: int, how: str) -> tuple
     token = new_token()
     _insert_session(connection, token, row.id, now, now + SESSION_TTL_MS)
     note(connection, now, row.id, "login.accepted", how)
-    return token, _visitor(row, token_hash(token))
+    return token, _visitor(connection, row, token_hash(token))
 
 
 def _insert_session(
@@ -188,5 +195,6 @@ def _insert_session(
     )
 
 
-def _visitor(row: Any, hashed: str) -> Visitor:
-    return Visitor(row.id, row.name, row.display_name, row.role, row.language, hashed)
+def _visitor(connection: Connection, row: Any, hashed: str) -> Visitor:
+    groups = group_names_of(connection, row.id) if row.role == Role.OWNER else ()
+    return Visitor(row.id, row.name, row.display_name, row.role, row.language, hashed, groups)

@@ -82,9 +82,9 @@ class Board:
 
         True if a device went or may be seen by others now: viewers need a fresh snapshot.
         """
-        before = {d.id: (d.kind, d.owner) for d in self._in_service()}
+        before = {d.id: (d.kind, d.owner, d.open_data) for d in self._in_service()}
         self._registry = registry
-        after = {d.id: (d.kind, d.owner) for d in self._in_service()}
+        after = {d.id: (d.kind, d.owner, d.open_data) for d in self._in_service()}
         self._index_series(registry)
         self._index_devices(registry)
         self._levels.follow(np.fromiter(self._level_series(), np.int32))
@@ -148,6 +148,12 @@ class Board:
         """What changed since the last call."""
         touched, self._touched = self._touched, Changes()
         return touched
+
+    def heard_at(self, device: int) -> int | None:
+        """When the device was heard last (ms UTC, received), None: never; from any thread."""
+        heard_at = self._heard_at
+        at = int(heard_at[device]) if device < len(heard_at) else _NEVER_HEARD
+        return None if at == _NEVER_HEARD else at
 
     def level_series(self) -> list[int]:
         """Series of which the last hour is kept."""

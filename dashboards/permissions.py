@@ -6,7 +6,7 @@ through here; what a view does not hold does not exist for it (404, never 403).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -27,23 +27,27 @@ class Role(StrEnum):
 
 
 class Placed(Protocol):
-    """The two facts of a device that decide who may see it."""
+    """The facts of a device that decide who may see it."""
 
     @property
     def kind(self) -> str: ...
     @property
     def owner(self) -> str | None: ...
+    @property
+    def open_data(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What somebody may see; all people with equal views see the same bytes.
 
-    ``owner`` is the name whose devices an owner sees, None for every other role.
+    ``owner`` is the name whose devices an owner sees, None for every other role; ``groups``
+    (sorted) are those to which an owner belongs, and whose devices are seen, too.
     """
 
     role: Role
     owner: str | None = None
+    groups: tuple[str, ...] = ()
 
 
 _FLOOD: Final = frozenset({"flood-sensor", "river-gauge", "weather-station"})
@@ -65,7 +69,6 @@ PERSONAL_KINDS: Final = frozenset({"water-meter"})
 
 _KINDS: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
     {
-        Role.PUBLIC: _FLOOD,
         Role.WATERWORKS: _WATER | _FLOOD,
         Role.AGRICULTURE: _FARM,
     }
@@ -76,10 +79,12 @@ _STAFF: Final = frozenset({Role.ADMIN, Role.DISASTER, Role.WATERWORKS, Role.AGRI
 """Work for the city and may see who was told what."""
 
 
-def view_of(role: str, name: str) -> View:
+def view_of(role: str, name: str, groups: Iterable[str] = ()) -> View:
     """The view of the person ``name``; a role that is not known sees what the public sees."""
     known = _ROLES.get(role, Role.PUBLIC)
-    return View(known, name if known is Role.OWNER else None)
+    if known is not Role.OWNER:
+        return View(known)
+    return View(known, name, tuple(sorted(groups)))
 
 
 def may_see_device(view: View, device: Placed) -> bool:
@@ -90,7 +95,9 @@ def may_see_device(view: View, device: Placed) -> bool:
         case Role.DISASTER:
             return device.kind not in PERSONAL_KINDS
         case Role.OWNER:
-            return device.owner is not None and device.owner == view.owner
+            return device.owner is not None and device.owner in (view.owner, *view.groups)
+        case Role.PUBLIC:
+            return device.open_data == "values" and device.kind not in PERSONAL_KINDS
         case _:
             return device.kind in _KINDS[view.role]
 
@@ -116,6 +123,11 @@ def may_see_people(view: View) -> bool:
 def may_see_deliveries(view: View) -> bool:
     """Whether it is shown who was told (staff); everybody may see what was sent to themselves."""
     return view.role in _STAFF
+
+
+def may_see_health(view: View) -> bool:
+    """Whether it is shown which device needs a battery or a hand: to everybody but the public."""
+    return view.role is not Role.PUBLIC
 
 
 def may_acknowledge(view: View) -> bool:

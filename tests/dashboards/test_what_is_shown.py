@@ -106,7 +106,7 @@ def test_latest_is_the_newest_and_of_equals_the_last(
 def test_personal_quantities_are_nowhere_shown_to_those_roles(role: Role) -> None:
     class Device:
         def __init__(self, kind: str) -> None:
-            self.kind, self.owner = kind, "somebody"
+            self.kind, self.owner, self.open_data = kind, "somebody", "values"
 
     view = View(role)
     for kind in KINDS:
@@ -117,7 +117,7 @@ def test_personal_quantities_are_nowhere_shown_to_those_roles(role: Role) -> Non
 
 def test_owner_without_a_name_owns_nothing_ownerless() -> None:
     class Ownerless:
-        kind, owner = "trap", None
+        kind, owner, open_data = "trap", None, "none"
 
     assert not may_see_quantity(view_of("owner", ""), Ownerless(), "trap.triggered")
 

@@ -31,10 +31,11 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of a codec's examples."""
+    """What became of a codec's examples; ``answers`` is what it said to its uplinks."""
 
     published: Published
     misses: tuple[Miss, ...]
+    answers: tuple[Answer, ...] = ()
 
     @property
     def has_passed(self) -> bool:
@@ -51,15 +52,17 @@ class Trial:
 async def try_one(published: Published, pool: CodecPool) -> Trial:
     """Run all examples of a codec."""
     published, unread = await _with_loose(published, pool)
-    problems = await asyncio.gather(
-        *(_problem(published.codec, vector, pool) for vector in published.vectors)
+    outcomes = await asyncio.gather(
+        *(pool.run(published.codec, vector.call, vector.given) for vector in published.vectors)
     )
+    tried = list(zip(published.vectors, outcomes, strict=True))
     misses = [
         Miss(published.codec.name, vector.call, vector.title, problem)
-        for vector, problem in zip(published.vectors, problems, strict=True)
-        if problem
+        for vector, outcome in tried
+        if (problem := _problem(vector, outcome))
     ]
-    return Trial(published, (*unread, *misses))
+    answers = [o for v, o in tried if _is_uplink(v.call) and isinstance(o, Answer)]
+    return Trial(published, (*unread, *misses), tuple(answers))
 
 
 async def _with_loose(published: Published, pool: CodecPool) -> tuple[Published, tuple[Miss, ...]]:
@@ -82,9 +85,8 @@ def _why(outcome: Outcome) -> str:
     return outcome.detail if isinstance(outcome, Failure) else "no list"
 
 
-async def _problem(codec: Codec, vector: Vector, pool: CodecPool) -> str:
+def _problem(vector: Vector, outcome: Outcome) -> str:
     """What is wrong with what the codec makes of an example; "" if nothing is."""
-    outcome = await pool.run(codec, vector.call, vector.given)
     if isinstance(outcome, Failure):
         if outcome.reason == "threw" and vector.expected.get("errors"):
             return ""

@@ -1,0 +1,136 @@
+"""Where codecs are kept, and how that changes: imports, enabling, mappings.
+
+Every change raises the registry's revision, so that whoever decodes looks again. Written by web and
+the command line. Refuses to run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, insert, select, update
+
+from devices.codecs import tables
+from devices.codecs.mapping import MappingError, QuantityMapping, checked, from_json, to_json
+from devices.codecs.models import Model
+from devices.database import writing
+from devices.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A codec as it is kept. ``decided_by`` and ``mapped_by`` are "" for the import itself."""
+
+    name: str
+    script: str
+    digest: str
+    source: str
+    vendor: str
+    models: tuple[Model, ...]
+    imported_at: int
+    uplink_vectors: int
+    uplink_passed: int
+    downlink_vectors: int
+    downlink_passed: int
+    failures: tuple[Mapping[str, str], ...]
+    examples: tuple[Mapping[str, Any], ...]
+    may_reuse: bool
+    is_enabled: bool
+    decided_by: str
+    decided_at: int
+    mapping: QuantityMapping | None
+    is_mapping_confirmed: bool
+    mapped_by: str
+    mapped_at: int | None
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether anything was shown of it."""
+        return bool(self.uplink_vectors or self.downlink_vectors)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether every example holds (one without any has nothing to fail)."""
+        return not self.failures
+
+
+class UnknownCodec(KeyError):
+    """No codec has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"no codec is called {self.name!r}"
+
+
+def records(database: Engine) -> tuple[Record, ...]:
+    """All codecs by name."""
+    with database.connect() as connection:
+        rows = connection.execute(select(tables.codec).order_by(tables.codec.c.name))
+        return tuple(map(_record, rows))
+
+
+def record(database: Engine, name: str) -> Record:
+    """One codec. Raises UnknownCodec."""
+    with database.connect() as connection:
+        query = select(tables.codec).where(tables.codec.c.name == name)
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownCodec(name)
+    return _record(row)
+
+
+def save(database: Engine, changed: Sequence[Record]) -> None:
+    """Keep these records in place of what was kept under their names, all or none."""
+    with writing(database) as connection:
+        for one in changed:
+            connection.execute(delete(tables.codec).where(tables.codec.c.name == one.name))
+            connection.execute(insert(tables.codec).values(_columns(one)))
+    Registry(database).bump_revision()
+
+
+def set_enabled(database: Engine, name: str, is_enabled: bool, by: str, now: int) -> None:
+    """Let a codec decode from now on, or no more. Raises UnknownCodec."""
+    _change(database, name, is_enabled=is_enabled, decided_by=by, decided_at=now)
+
+
+def set_mapping(database: Engine, name: str, mapping: QuantityMapping, by: str, now: int) -> None:
+    """Confirm how a codec's answers are read. Raises UnknownCodec, MappingError."""
+    kept = to_json(checked(mapping))
+    _change(database, name, mapping=kept, is_mapping_confirmed=True, mapped_by=by, mapped_at=now)
+
+
+def _change(database: Engine, name: str, **values: Any) -> None:
+    with writing(database) as connection:
+        change = update(tables.codec).where(tables.codec.c.name == name).values(**values)
+        if not connection.execute(change).rowcount:
+            raise UnknownCodec(name)
+    Registry(database).bump_revision()
+
+
+def _columns(one: Record) -> dict[str, Any]:
+    columns = {field.name: getattr(one, field.name) for field in fields(one)}
+    columns["models"] = [asdict(model) for model in one.models]
+    columns["mapping"] = None if one.mapping is None else to_json(one.mapping)
+    columns["failures"], columns["examples"] = list(one.failures), list(one.examples)
+    return columns
+
+
+def _record(row: Row[Any]) -> Record:
+    columns = dict(row._mapping)
+    columns["models"] = tuple(Model(**model) for model in row.models)
+    columns["failures"], columns["examples"] = tuple(row.failures), tuple(row.examples)
+    columns["mapping"] = _mapping(row.mapping)
+    return Record(**columns)
+
+
+def _mapping(kept: Any) -> QuantityMapping | None:
+    """What is kept; what this release cannot read any more must be mapped anew."""
+    try:
+        return None if kept is None else from_json(kept)
+    except MappingError:
+        return None

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerts.ledger import AlarmBook
 from dashboards import auth
 from dashboards.board import Board
+from dashboards.device_said import FrameInbox
 from dashboards.events import EventHub
 from dashboards.processes import Clock, ProcessReport, Status, clock, read_statuses, write_status
 from dashboards.readiness import Since, notes_of, reasons_of
@@ -82,8 +83,14 @@ class Live:
         status_dir: Path,
         now: Callable[[], int],
         wake_socket: Path | None,
+        inbox: FrameInbox | None = None,
+        reports: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        """``followers`` are live's own: nothing is retained for them."""
+        """``followers`` are live's own: nothing is retained for them.
+
+        ``inbox`` is given what frames say of devices; ``reports`` add their parts to ``web.json``.
+        """
+        self._inbox, self._reports = inbox, reports or {}
         self.board = Board()
         self.hub = EventHub(self.board, now, self.clock_json)
         self.troubles: dict[str, str] = {}
@@ -243,6 +250,8 @@ class Live:
         batches = [frame.readings for frame in frames if isinstance(frame, ReadingsFrame)]
         if batches:
             self.board.take_readings(concatenate(batches))
+        if self._inbox is not None:
+            self._inbox.offer(frames)
         for frame in frames:
             self._take(lane, frame)
 
@@ -343,6 +352,7 @@ class Live:
             "troubles": dict(self.troubles),
             "store": store_status(self._stored.lag()),
             "quarantine": {"rows": self._quarantine.rows, "dropped": self._quarantine.dropped},
+            **{name: report() for name, report in self._reports.items()},
         }
 
     async def _look_at_sessions(self, turn: int) -> None:

@@ -166,6 +166,17 @@ METRICS: Final[tuple[Metric, ...]] = (
            "read and that no later one has made needless.", "feeds.unread"),
     Metric("satomori_feed_received_bytes_total", "counter", "Bytes received from outside feeds.",
            "feeds.bytes_received"),
+    # -- how the devices are
+    _web("device_findings", "gauge", "Devices with the finding (docs/device-health.md).",
+         "device_health.findings.*", "finding"),
+    _web("device_health_assessed", "gauge", "Devices that were looked at.",
+         "device_health.assessed"),
+    Metric("satomori_device_health_oldest_timestamp_seconds", "gauge", "The oldest assessment of "
+           "a device.", "web.device_health.oldest_at", scale=_MS),
+    _web("device_health_cpu_seconds_total", "counter", "CPU time of looking at devices.",
+         "device_health.cpu_s"),
+    _web("device_health_dropped_frames_total", "counter", "Messages of devices about themselves "
+         "that came too fast to be looked at.", "device_health.frames_dropped"),
     # -- processes
     Metric("satomori_process_resident_memory_bytes", "gauge", "Resident memory.",
            labels=("process",)),

@@ -11,20 +11,21 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from devices import enrolment
 from devices.database import writing
-from devices.frames import Entry, Lane, Position, RejectedFrame, SequenceGapFrame
+from devices.frames import Entry, Lane, Position, RawFrame, RejectedFrame, SequenceGapFrame
 from ingest import waiting
 from ingest.decode import AWAITS_SERIES
+from ingest.gap_rows import drop_oldest, note_gap
 from ingest.lanes_reader import Follower, LanesReader, finish
 from ingest.messages import OVER_BUDGET
-from ingest.tables import quarantine, resubmission, sequence_gap, web_position
+from ingest.tables import quarantine, resubmission, web_position
 from ingest.topics import lane_of
 
 log = structlog.get_logger()
@@ -42,6 +43,19 @@ class _Kept:
     bytes: int = 0
 
 
+class RawKeeper(Protocol):
+    """Keeps something of raw frames, in the transaction that keeps the journal's position."""
+
+    def start(self) -> None:
+        """Begin; what was noted last may not have been kept, and comes again."""
+
+    def wants(self, frame: RawFrame) -> bool:
+        """Whether there is anything in it to be kept; asked of every raw frame."""
+
+    def note(self, connection: Connection, frames: Sequence[RawFrame]) -> None:
+        """Keep it; must not raise but for the database's sake."""
+
+
 class QuarantineWriter:
     """One reader ("quarantine") of both lanes; ``run`` is its task."""
 
@@ -53,6 +67,7 @@ class QuarantineWriter:
         keep_rows: int = 100_000,
         keep_bytes: int = 512 * _MIB,
         keep_gaps: int = 1000,
+        raw_keeper: RawKeeper | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -64,6 +79,7 @@ class QuarantineWriter:
         self._database, self._reader = database, LanesReader(_READER, followers)
         self._keep_rows, self._keep_bytes, self._keep_gaps = keep_rows, keep_bytes, keep_gaps
         self._devices_over: set[int] = set()
+        self._raw_keeper = raw_keeper
         self._monotonic, self._now = monotonic, now
         self._kept_rows = self._kept_bytes = 0
         self._kept_unread = _Kept()
@@ -115,6 +131,8 @@ class QuarantineWriter:
 
     def _start(self) -> None:
         self._unsaved = {}
+        if self._raw_keeper:
+            self._raw_keeper.start()
         with self._database.connect() as connection:
             rows = connection.execute(
                 select(web_position).where(web_position.c.reader == _READER)
@@ -138,13 +156,19 @@ class QuarantineWriter:
         if (found := self._reader.read()) is None:
             return False
         lane, entries = found
-        wanted = [e for e in entries if isinstance(e.frame, RejectedFrame | SequenceGapFrame)]
+        wanted = [entry for entry in entries if self._wants(entry)]
         for at in range(0, len(wanted), _FRAMES_A_TRANSACTION):
             self._keep(lane, wanted[at : at + _FRAMES_A_TRANSACTION])
         self._unsaved[lane] = entries[-1].position
         if self._monotonic() >= self._save_at:
             self._save_idle()
         return True
+
+    def _wants(self, entry: Entry) -> bool:
+        frame = entry.frame
+        if isinstance(frame, RawFrame):
+            return self._raw_keeper is not None and self._raw_keeper.wants(frame)
+        return isinstance(frame, RejectedFrame | SequenceGapFrame)
 
     def _keep(self, lane: Lane, entries: Sequence[Entry]) -> None:
         came = [e.frame for e in entries if isinstance(e.frame, RejectedFrame)]
@@ -157,7 +181,10 @@ class QuarantineWriter:
             self._insert(connection, lane, rejected, told)
             for gap in gaps:
                 note_gap(connection, gap)
-            over = _drop_oldest_gaps(connection, {gap.device for gap in gaps}, self._keep_gaps)
+            if self._raw_keeper:
+                raw = [e.frame for e in entries if isinstance(e.frame, RawFrame)]
+                self._raw_keeper.note(connection, raw)
+            over = drop_oldest(connection, {gap.device for gap in gaps}, self._keep_gaps)
             unread, gone_unread = self._drop_unread(connection, rejected)
             gone_rows, gone_bytes = self._drop_oldest(
                 connection, rows - gone_unread.rows, size - gone_unread.bytes
@@ -281,93 +308,6 @@ def resubmit(connection: Connection, quarantined: int, now: int) -> int | None:
     )
     key = request.inserted_primary_key
     return int(key[0]) if key else None
-
-
-def note_gap(connection: Connection, gap: SequenceGapFrame) -> None:
-    """Open what of the range is not open already, or close the part of it that has come.
-
-    ::
-
-        open      [10 ─────────────── 19]
-        came             [13 ── 15]
-        then      [10 12][13 ── 15][16 19]      open, filled, open
-    """
-    touched = connection.execute(
-        select(sequence_gap)
-        .where(
-            sequence_gap.c.device == gap.device,
-            sequence_gap.c.is_filled.is_(False),
-            sequence_gap.c.first <= gap.last,
-            sequence_gap.c.last >= gap.first,
-        )
-        .order_by(sequence_gap.c.first)
-    ).all()
-    if gap.is_filled:
-        for row in touched:
-            _fill(connection, row, gap)
-    else:
-        for first, last in _uncovered(gap, touched):
-            _open_gap(connection, gap.device, first, last, gap.at)
-
-
-def _drop_oldest_gaps(connection: Connection, devices: Collection[int], keep: int) -> list[int]:
-    """Leave the newest ``keep`` gaps of each of these devices; which had more."""
-    counted = connection.execute(
-        select(sequence_gap.c.device)
-        .where(sequence_gap.c.device.in_(devices))
-        .group_by(sequence_gap.c.device)
-        .having(func.count() > keep)
-    )
-    over = [int(device) for (device,) in counted]
-    for device in over:
-        kept = (
-            select(sequence_gap.c.id)
-            .where(sequence_gap.c.device == device)
-            .order_by(sequence_gap.c.id.desc())
-            .limit(keep)
-            .subquery()
-        )
-        oldest_kept = select(func.min(kept.c.id)).scalar_subquery()
-        connection.execute(
-            delete(sequence_gap).where(
-                sequence_gap.c.device == device, sequence_gap.c.id < oldest_kept
-            )
-        )
-    return over
-
-
-def _fill(connection: Connection, row: Row[tuple[int, ...]], came: SequenceGapFrame) -> None:
-    first, last = max(row.first, came.first), min(row.last, came.last)
-    connection.execute(
-        update(sequence_gap)
-        .where(sequence_gap.c.id == row.id)
-        .values(first=first, last=last, is_filled=True, filled_at=came.at)
-    )
-    if row.first < first:
-        _open_gap(connection, row.device, row.first, first - 1, row.at)
-    if row.last > last:
-        _open_gap(connection, row.device, last + 1, row.last, row.at)
-
-
-def _uncovered(
-    gap: SequenceGapFrame, covering: Sequence[Row[tuple[int, ...]]]
-) -> list[tuple[int, int]]:
-    """What of the range none of the rows (by first) holds."""
-    ranges = []
-    first = gap.first
-    for row in covering:
-        if row.first > first:
-            ranges.append((first, row.first - 1))
-        first = max(first, row.last + 1)
-    if first <= gap.last:
-        ranges.append((first, gap.last))
-    return ranges
-
-
-def _open_gap(connection: Connection, device: int, first: int, last: int, at: int) -> None:
-    connection.execute(
-        insert(sequence_gap).values(device=device, first=first, last=last, at=at, is_filled=False)
-    )
 
 
 def _row(lane: Lane, frame: RejectedFrame) -> dict[str, object]:

@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 
 from devices.database import metadata, open_database, writing
 from devices.frames import Frame, Lane, Position, RejectedFrame, SequenceGapFrame, TickFrame
+from ingest.gap_rows import note_gap
 from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
-from ingest.quarantine import QuarantineWriter, note_gap, resubmit
+from ingest.quarantine import QuarantineWriter, resubmit
 from ingest.tables import quarantine, resubmission, sequence_gap, web_position
 from tests.running import running
 

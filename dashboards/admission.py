@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 
 from dashboards import auth
 from devices import tables
@@ -148,7 +148,7 @@ def _device_of_serial(serial: str) -> Any:
     )
 
 
-def _waiting(database: Engine, candidate_id: int, wish: Wish) -> Row[Any]:
+def _waiting(database: Engine, candidate_id: int, wish: Wish) -> Any:
     with database.connect() as connection:
         row = connection.execute(select(candidate).where(candidate.c.id == candidate_id)).first()
         if row is None:
@@ -180,7 +180,7 @@ def _turn(
         auth.note(connection, now, by, action, f"{row.identity_kind} {row.identity}")
 
 
-def _registered(registry: Registry, row: Row[Any], wish: Wish, now: int) -> tuple[Device, int]:
+def _registered(registry: Registry, row: Any, wish: Wish, now: int) -> tuple[Device, int]:
     """The device that it is from now on, and since when what it says is the device's."""
     snapshot = registry.snapshot()
     known = snapshot.by_name.get(wish.name)
@@ -200,7 +200,7 @@ def _registered(registry: Registry, row: Row[Any], wish: Wish, now: int) -> tupl
     return known, _replace(registry, known, present, row, wish, now)
 
 
-def _new_device(registry: Registry, row: Row[Any], wish: Wish, now: int) -> Device:
+def _new_device(registry: Registry, row: Any, wish: Wish, now: int) -> Device:
     unit, hints = _unit_of(row, wish), row.hints
     draft = DeviceDraft(
         name=wish.name,
@@ -227,7 +227,7 @@ def _new_device(registry: Registry, row: Row[Any], wish: Wish, now: int) -> Devi
 
 
 def _replace(
-    registry: Registry, device: Device, present: Unit | None, row: Row[Any], wish: Wish, now: int
+    registry: Registry, device: Device, present: Unit | None, row: Any, wish: Wish, now: int
 ) -> int:
     at = now
     if wish.since_first_heard:
@@ -240,7 +240,7 @@ def _replace(
     return at
 
 
-def _unit_of(row: Row[Any], wish: Wish) -> UnitDraft:
+def _unit_of(row: Any, wish: Wish) -> UnitDraft:
     hints = row.hints
     is_dev_eui = row.identity_kind == "dev_eui"
     return UnitDraft(
@@ -256,15 +256,14 @@ def _unit_in_service(registry: Registry, device: Device) -> Unit | None:
     return next((u for u in registry.units(device.id) if u.removed_at is None), None)
 
 
-def _is_it(present: Unit, row: Row[Any]) -> bool:
+def _is_it(present: Unit, row: Any) -> bool:
     """Whether the registry knows this very unit already: from a list, or from an earlier try."""
-    if row.identity_kind == "dev_eui":
-        return present.dev_eui == row.identity
-    return row.identity_kind == "serial" and present.serial_number == row.identity
+    known = {"dev_eui": present.dev_eui, "serial": present.serial_number}
+    return known.get(row.identity_kind) == str(row.identity)
 
 
 def _let_in(
-    registry: Registry, row: Row[Any], device: Device, point: AccessPoint, now: int
+    registry: Registry, row: Any, device: Device, point: AccessPoint, now: int
 ) -> AccessCard | None:
     """The broker lets it in: by the password that it chose, or by a new one if it needs any."""
     if row.password_hash is not None:

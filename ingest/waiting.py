@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from devices import tables as registry_tables
 from devices.frames import RejectedFrame
@@ -121,7 +121,8 @@ def _store(
     changed: list[dict[str, Any]] = []
     new: list[dict[str, Any]] = []
     for key, one in heard.items():
-        row = by_key.get(key) or refused.get(key[:2])
+        known = by_key.get(key)
+        row = known if known is not None else refused.get(key[:2])
         if row is not None:
             changed.append(_heard_again(row, one))
         elif key[0] != "serial" or claims.get(key[1], 0) < CLAIMS:
@@ -136,13 +137,13 @@ def _store(
     return {(r.identity_kind, r.identity, r.claim): r.id for r in stored}
 
 
-def _rows_of(connection: Connection, identities: Collection[str]) -> list[Row[Any]]:
+def _rows_of(connection: Connection, identities: Collection[str]) -> list[Any]:
     columns = (
         candidate.c.id, candidate.c.identity_kind, candidate.c.identity, candidate.c.claim,
         candidate.c.first_heard_at, candidate.c.last_heard_at, candidate.c.messages,
         candidate.c.hints, candidate.c.state, candidate.c.decided_at,
     )  # fmt: skip
-    found: list[Row[Any]] = []
+    found: list[Any] = []
     for part in _parts(sorted(identities)):
         found += connection.execute(select(*columns).where(candidate.c.identity.in_(part))).all()
     return found
@@ -161,7 +162,7 @@ def _expected(connection: Connection, serials: Collection[str]) -> set[str]:
     return found
 
 
-def _heard_again(row: Row[Any], heard: _Heard) -> dict[str, Any]:
+def _heard_again(row: Any, heard: _Heard) -> dict[str, Any]:
     """A unit that was accepted and is unknown again (decommissioned since) waits again."""
     newest = heard.newest
     has_returned = (
@@ -253,7 +254,7 @@ def _forget_decided(connection: Connection, state: str, keep: int) -> None:
         connection.execute(delete(candidate).where(candidate.c.id.in_(oldest)))
 
 
-def rivals(connection: Connection, row: Row[Any]) -> int:
+def rivals(connection: Connection, row: Any) -> int:
     """How many other passwords claim the same serial number and wait or were accepted."""
     found = connection.execute(
         select(func.count())

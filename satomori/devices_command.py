@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
+from satomori import waiting_command
 from satomori.options import Config, Json
 from satomori.settings import load_settings
 
 devices_app = typer.Typer(no_args_is_help=True, help="Devices: import, list, credentials.")
+waiting_command.add_to(devices_app)
 
 
 @devices_app.command("import")
@@ -39,14 +41,6 @@ def devices_list(config: Config = None, json_output: Json = False) -> None:
 
     listing = list_devices(load_settings(config))
     typer.echo(listing.as_json() if json_output else listing.as_text())
-
-
-@devices_app.command("credential")
-def devices_credential(device: str, config: Config = None) -> None:
-    """Make a new broker password for the unit in DEVICE; it is shown once."""
-    from satomori.administration import make_credential
-
-    typer.echo(make_credential(load_settings(config), device))
 
 
 @devices_app.command("replace")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import func, or_, select
 
 from alerts.tables import person
 from dashboards import admission
@@ -131,7 +131,12 @@ def waiting_list(
         counted = connection.execute(
             select(candidate.c.state, func.count()).group_by(candidate.c.state)
         ).all()
-    counts: dict[State, int] = {WAITING: 0, ACCEPTED: 0, REFUSED: 0} | dict(counted)
+    of_state = {str(row[0]): int(row[1]) for row in counted}
+    counts: dict[State, int] = {
+        "waiting": of_state.get(WAITING, 0),
+        "accepted": of_state.get(ACCEPTED, 0),
+        "refused": of_state.get(REFUSED, 0),
+    }
     return WaitingList(candidates=[_candidate(parts, row, others) for row in rows], counts=counts)
 
 
@@ -178,7 +183,7 @@ def take_back(row: RowId, admin: WithAdmin, parts: WithParts) -> None:
         raise _refusal(error) from None
 
 
-def _claims_query(rows: Sequence[Row[Any]]) -> Any:
+def _claims_query(rows: Sequence[Any]) -> Any:
     return (
         select(candidate.c.identity_kind, candidate.c.identity, func.count())
         .where(candidate.c.identity.in_({row.identity for row in rows}))
@@ -187,11 +192,11 @@ def _claims_query(rows: Sequence[Row[Any]]) -> Any:
     )
 
 
-def _claims(rows: Sequence[Row[Any]]) -> dict[tuple[str, str], int]:
-    return {(kind, identity): count for kind, identity, count in rows}
+def _claims(rows: Sequence[Any]) -> dict[tuple[str, str], int]:
+    return {(row[0], row[1]): int(row[2]) for row in rows}
 
 
-def _candidate(parts: Parts, row: Row[Any], claims: dict[tuple[str, str], int]) -> Candidate:
+def _candidate(parts: Parts, row: Any, claims: dict[tuple[str, str], int]) -> Candidate:
     hints = row.hints
     present = admission.present_device(parts.registry, row.identity_kind, row.identity)
     kind = hints.get("kind") or hints.get("guessed_kind")

@@ -14,10 +14,10 @@ from dashboards.tables import audit
 from devices.drafts import DeviceDraft
 from devices.registry import Registry
 from devices.units import Unit
-from satomori.administration import make_credential
 from satomori.cli import app
 from satomori.clock import now_ms
 from satomori.installation import Installation
+from satomori.provisioning import make_credential
 from satomori.settings import Settings, SettingsError
 
 METER = DeviceDraft("M-1", "water-meter", rollover_at=1e4)

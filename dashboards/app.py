@@ -19,16 +19,34 @@ from sqlalchemy import Engine
 from starlette.middleware.gzip import GZipMiddleware
 
 from alerts.ledger import AlarmBook
+from dashboards.admission_watch import AdmissionWatch
+from dashboards.device_health import DeviceHealth, HealthOptions
+from dashboards.device_said import FrameInbox
 from dashboards.errors import ErrorAnswer, handle_errors
 from dashboards.guards import RequestGuard, SecurityHeaders
 from dashboards.live import Live
 from dashboards.pages import page_router
 from dashboards.parts import Parts, visitor_of
-from dashboards.routes import alarms, consumption, devices, login, operations, stations
+from dashboards.routes import (
+    alarms,
+    consumption,
+    credentials,
+    device_changes,
+    devices,
+    login,
+    operations,
+    places,
+    stations,
+    waiting,
+    warnings,
+)
+from dashboards.routes import device_health as device_health_routes
 from dashboards.routes import quarantine as quarantine_routes
 from dashboards.settings import MapView
 from dashboards.stored import QuarantineCounts, StoredReadings
 from dashboards.throttle import LoginGuard
+from dashboards.weather import WeatherView
+from devices.access_card import AccessPoint
 from devices.frames import Lane
 from devices.registry import Registry
 from ingest.journal_follower import JournalFollower
@@ -65,9 +83,13 @@ def create_app(
     basemap: Callable[[], Mapping[str, Any]] | None = None,
     map_view: MapView | None = None,
     secure_cookies: bool = False,
+    weather: WeatherView | None = None,
+    health: HealthOptions | None = None,
+    access_point: AccessPoint | None = None,
 ) -> FastAPI:
-    """The application. Its lifespan starts live, store writer and quarantine writer.
+    """The application. Its lifespan starts live, store writer, quarantine writer, device health.
 
+    ``access_point`` is where devices find the broker, for their credentials.
     ``followers`` are live's own (reader name "live"). When one of the tasks fails, the process is
     asked to stop by SIGTERM: pages without what feeds them would look calm.
     """
@@ -75,6 +97,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        inbox = FrameInbox()
         live = Live(
             database=database,
             registry=registry,
@@ -84,6 +107,17 @@ def create_app(
             status_dir=status_dir,
             now=now,
             wake_socket=wake_socket,
+            inbox=inbox,
+            reports={"device_health": lambda: device_health.status()},
+        )
+        device_health = DeviceHealth(
+            database=database,
+            registry=registry,
+            stored=store_writer,
+            inbox=inbox,
+            heard_at=live.board.heard_at,
+            now=now,
+            options=health,
         )
         app.state.parts = Parts(
             database=database,
@@ -91,15 +125,24 @@ def create_app(
             live=live,
             readings=store_writer,
             book=AlarmBook(database),
+            device_health=device_health,
             now=now,
             basemap=basemap,
             map_view=map_view,
             secure_cookies=secure_cookies,
             login_guard=LoginGuard(),
             loop=asyncio.get_running_loop(),
+            weather=weather,
+            access_point=access_point or AccessPoint(),
         )
         await live.start()
-        works = {"live": live, "store": store_writer, "quarantine": quarantine}
+        works: dict[str, Work] = {
+            "live": live,
+            "store": store_writer,
+            "quarantine": quarantine,
+            "device_health": device_health,
+            "admissions": AdmissionWatch(registry, live.board.heard_at, now),
+        }
         tasks = [_start(name, work) for name, work in works.items()]
         yield
         live.hub.close()
@@ -116,7 +159,21 @@ def create_app(
         separate_input_output_schemas=False,
     )
     handle_errors(app)
-    for part in (login, stations, consumption, alarms, quarantine_routes, devices, operations):
+    for part in (
+        login,
+        stations,
+        consumption,
+        alarms,
+        quarantine_routes,
+        credentials,
+        waiting,
+        devices,
+        device_health_routes,
+        warnings,
+        operations,
+    ):
+        app.include_router(part.router)
+    for part in (device_changes, places):
         app.include_router(part.router)
     app.add_api_route(
         "/api/openapi.json",

@@ -14,12 +14,15 @@ from sqlalchemy import Engine
 from alerts.ledger import AlarmBook
 from dashboards import auth
 from dashboards.auth import Visitor
+from dashboards.device_health import DeviceHealth
 from dashboards.errors import Refusal
 from dashboards.live import Live
 from dashboards.permissions import may_administer
 from dashboards.settings import MapView
 from dashboards.stored import StoredReadings
 from dashboards.throttle import LoginGuard
+from dashboards.weather import WeatherView
+from devices.access_card import AccessPoint
 from devices.registry import Registry
 
 COOKIE: Final = "satomori_session"
@@ -36,12 +39,15 @@ class Parts:
     live: Live
     readings: StoredReadings
     book: AlarmBook
+    device_health: DeviceHealth
     now: Callable[[], int]
     basemap: Callable[[], Mapping[str, Any]] | None
     map_view: MapView
     secure_cookies: bool
     login_guard: LoginGuard
     loop: asyncio.AbstractEventLoop
+    access_point: AccessPoint
+    weather: WeatherView | None = None
 
     def run_soon(self, call: Callable[..., None], *arguments: object) -> None:
         """Call something that lives in the event loop, from any thread."""

@@ -135,6 +135,11 @@ def may_acknowledge(view: View) -> bool:
     return view.role is not Role.PUBLIC
 
 
+def may_see_registry(view: View) -> bool:
+    """Whether it is shown which hardware is where, whose it is and who works at it: to staff."""
+    return view.role in _STAFF
+
+
 def may_administer(view: View) -> bool:
     """Whether quarantine, devices and operations are open."""
     return view.role is Role.ADMIN

@@ -13,7 +13,7 @@ from typing import Final
 from devices import device_rows, open_data
 from devices.csv_import import CsvRow, RowError, parse_rows
 from devices.drafts import DeviceDraft, Fault, faults
-from devices.kinds import KINDS
+from devices.kinds import INSTALLATION, KINDS
 from devices.snapshot import Device, RegistrySnapshot
 from devices.units import Unit, identity_conflict
 
@@ -97,9 +97,13 @@ def draft_of(device: Device, registry: RegistrySnapshot) -> DeviceDraft:
     )
 
 
-def exported(registry: RegistrySnapshot, devices: Iterable[Device]) -> list[DeviceDraft]:
-    """Devices as drafts for a CSV, by name; to import it again changes nothing."""
-    return [draft_of(d, registry) for d in sorted(devices, key=lambda device: device.name)]
+def exported(registry: RegistrySnapshot) -> list[DeviceDraft]:
+    """All devices of the field in service as drafts, by name; to import them changes nothing."""
+    return [
+        draft_of(device, registry)
+        for _, device in sorted(registry.by_name.items())
+        if device.decommissioned_at is None and device.kind != INSTALLATION.name
+    ]
 
 
 def _completed(row: CsvRow, registry: RegistrySnapshot) -> DeviceDraft:

@@ -1,4 +1,4 @@
-"""`satomori codecs`: what is in a folder of vendors' codecs, and whether their examples hold.
+"""`satomori codecs`: what is in a folder of vendors' codecs, and which of them may decode.
 
 The sub-commands and what they print. Refuses to know engines.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from devices.codecs.pool import CodecPool
 from devices.codecs.repositories import Published, Unreadable, find
 from devices.codecs.reuse import may_reuse
 from devices.codecs.vectors import Trial, try_one
+from satomori.clock import now_ms
+from satomori.options import Config, Json
+from satomori.settings import load_settings
 
-codecs_app = typer.Typer(no_args_is_help=True, help="Vendors' payload codecs: check.")
+codecs_app = typer.Typer(no_args_is_help=True, help="Vendors' payload codecs: check, import, map.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def codecs() -> None:
 @codecs_app.command("check")
 def check(
     path: Annotated[Path, typer.Argument(help="A repository, a vendor's folder, or one .js.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Run every example that comes with the codecs at PATH; ends with 1 if one does not hold.
 
@@ -86,6 +92,123 @@ def check(
     typer.echo(report.as_json() if as_json else report.as_text())
     if report.failures or report.unreadable:
         raise typer.Exit(1)
+
+
+@codecs_app.command("import")
+def codecs_import(
+    path: Annotated[Path, typer.Argument(help="A repository, a vendor's folder, or one .js.")],
+    only: Annotated[str, typer.Option(help="One vendor of it, as its folder is named.")] = "",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Try the codecs at PATH on their examples, keep them, and enable those that pass."""
+    from satomori.administration import opened_database
+    from satomori.codecs_import import import_codecs
+
+    with opened_database(load_settings(config)) as database:
+        try:
+            work = import_codecs(database, path, only, now_ms(), _show_progress)
+            summary = asyncio.run(work)
+        except FileNotFoundError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+    if sys.stderr.isatty():
+        typer.echo("", err=True)
+    typer.echo(summary.as_json() if as_json else summary.as_text())
+
+
+def _show_progress(done: int, name: str) -> None:
+    """A line that is written over on a terminal, a line every 50 codecs elsewhere."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r{done} codecs, {name[:60]:<60}", err=True, nl=False)
+    elif done % 50 == 0:
+        typer.echo(f"{done} codecs tried", err=True)
+
+
+@codecs_app.command("list")
+def codecs_list(config: Config = None, as_json: Json = False) -> None:
+    """List the codecs that are kept: enabled or not, examples, mapping."""
+    from satomori import codecs_administration as administration
+
+    with opened(config) as database:
+        listing = administration.listing(database)
+    typer.echo(listing.as_json() if as_json else listing.as_text())
+
+
+@codecs_app.command("show")
+def codecs_show(name: str, config: Config = None, as_json: Json = False) -> None:
+    """Show a codec: models, examples that fail, what it said, how that is read."""
+    from satomori import codecs_administration as administration
+
+    with opened(config) as database:
+        shown = administration.shown(database, name)
+    typer.echo(shown.as_json() if as_json else shown.as_text())
+
+
+@codecs_app.command("enable")
+def codecs_enable(name: str, config: Config = None) -> None:
+    """Let a codec decode, also one whose examples do not all hold."""
+    _enable(name, config, is_enabled=True)
+
+
+@codecs_app.command("disable")
+def codecs_disable(name: str, config: Config = None) -> None:
+    """Let a codec decode no more; what comes for it waits in quarantine."""
+    _enable(name, config, is_enabled=False)
+
+
+def _enable(name: str, config: Path | None, *, is_enabled: bool) -> None:
+    from satomori import codecs_administration as administration
+
+    with opened(config) as database:
+        typer.echo(administration.enable(database, name, is_enabled))
+
+
+@codecs_app.command("map")
+def codecs_map(
+    name: str,
+    entries: Annotated[
+        list[str],
+        typer.Argument(help="path=quantity[*scale][+offset] …, normalizeUplink; docs/codecs.md."),
+    ],
+    config: Config = None,
+) -> None:
+    """Say how a codec's answers are read, in place of what was said before."""
+    from satomori import codecs_administration as administration
+
+    with opened(config) as database:
+        typer.echo(administration.map_codec(database, name, entries))
+
+
+@codecs_app.command("guess")
+def codecs_guess(
+    name: str,
+    kind: Annotated[str, typer.Option(help="For devices of this kind: river-gauge …")] = "",
+    accept: Annotated[bool, typer.Option("--accept", help="Confirm the proposal.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Propose from names, units and examples how a codec's answers are read, with reasons."""
+    from satomori import codecs_administration as administration
+
+    with opened(config) as database:
+        proposal = administration.propose(database, name, kind, is_accepted=accept)
+    typer.echo(proposal.as_json() if as_json else proposal.as_text())
+
+
+@contextmanager
+def opened(config: Path | None) -> Iterator[Engine]:
+    """The database of an installation; what cannot be asked of it ends the command with 1."""
+    from devices.codecs.codec_store import UnknownCodec
+    from devices.codecs.mapping import MappingError
+    from satomori.administration import opened_database
+
+    with opened_database(load_settings(config)) as database:
+        try:
+            yield database
+        except (UnknownCodec, MappingError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
 
 
 async def check_codecs(path: Path) -> Report:

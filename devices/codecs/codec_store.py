@@ -1,7 +1,7 @@
 """Where codecs are kept, and how that changes: imports, enabling, mappings.
 
-Every change raises the registry's revision, so that whoever decodes looks again. Written by web and
-the command line. Refuses to run anything.
+Whoever changes something here raises the registry's revision afterwards (`Registry.bump_revision`),
+so that what decodes looks again. Written by web and the command line. Refuses to run anything.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from devices.codecs import tables
 from devices.codecs.mapping import MappingError, QuantityMapping, checked, from_json, to_json
 from devices.codecs.models import Model
-from devices.database import writing
-from devices.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +82,30 @@ def record(database: Engine, name: str) -> Record:
     return _record(row)
 
 
-def save(database: Engine, changed: Sequence[Record]) -> None:
-    """Keep these records in place of what was kept under their names, all or none."""
-    with writing(database) as connection:
-        for one in changed:
-            connection.execute(delete(tables.codec).where(tables.codec.c.name == one.name))
-            connection.execute(insert(tables.codec).values(_columns(one)))
-    Registry(database).bump_revision()
+def save(connection: Connection, changed: Sequence[Record]) -> None:
+    """Keep these records in place of what was kept under their names."""
+    for one in changed:
+        connection.execute(delete(tables.codec).where(tables.codec.c.name == one.name))
+        connection.execute(insert(tables.codec).values(_columns(one)))
 
 
-def set_enabled(database: Engine, name: str, is_enabled: bool, by: str, now: int) -> None:
+def set_enabled(connection: Connection, name: str, is_enabled: bool, *, by: str, now: int) -> None:
     """Let a codec decode from now on, or no more. Raises UnknownCodec."""
-    _change(database, name, is_enabled=is_enabled, decided_by=by, decided_at=now)
+    _change(connection, name, is_enabled=is_enabled, decided_by=by, decided_at=now)
 
 
-def set_mapping(database: Engine, name: str, mapping: QuantityMapping, by: str, now: int) -> None:
+def set_mapping(
+    connection: Connection, name: str, mapping: QuantityMapping, *, by: str, now: int
+) -> None:
     """Confirm how a codec's answers are read. Raises UnknownCodec, MappingError."""
     kept = to_json(checked(mapping))
-    _change(database, name, mapping=kept, is_mapping_confirmed=True, mapped_by=by, mapped_at=now)
+    _change(connection, name, mapping=kept, is_mapping_confirmed=True, mapped_by=by, mapped_at=now)
 
 
-def _change(database: Engine, name: str, **values: Any) -> None:
-    with writing(database) as connection:
-        change = update(tables.codec).where(tables.codec.c.name == name).values(**values)
-        if not connection.execute(change).rowcount:
-            raise UnknownCodec(name)
-    Registry(database).bump_revision()
+def _change(connection: Connection, name: str, **values: Any) -> None:
+    change = update(tables.codec).where(tables.codec.c.name == name).values(**values)
+    if not connection.execute(change).rowcount:
+        raise UnknownCodec(name)
 
 
 def _columns(one: Record) -> dict[str, Any]:

@@ -40,6 +40,7 @@ _NAMING: Final = (
 )
 _UNIT_KEYS: Final = ("unit", "units", "uom")
 _ENOUGH: Final = 4
+_MOST_BATTERY_V: Final = 36.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class _Candidate:
 def guess(answers: Sequence[Answer], kind: str | None = None) -> Guess:
     """Propose a mapping from what a codec said; ``kind`` is the kind of device, where known."""
     answers = answers[:MAX_EXAMPLES]
-    normalized = {q for a in answers for m in a.normalized or () for q in values_of(m)}
+    normalized, distrusted = _normalized(answers)
     fields = _fields([answer.data for answer in answers])
     candidates = [c for one in fields if (c := _candidate(one, kind)) is not None]
     chosen: dict[str, _Candidate] = {}
@@ -88,10 +89,21 @@ def guess(answers: Sequence[Answer], kind: str | None = None) -> Guess:
     lines = tuple(Line(c.entry, c.reason) for c in chosen.values())
     read = {line.entry.path for line in lines}
     return Guess(
-        QuantityMapping(tuple(line.entry for line in lines), uses_normalized=bool(normalized)),
+        QuantityMapping(
+            tuple(line.entry for line in lines),
+            uses_normalized=bool(normalized),
+            distrusts=tuple(sorted(distrusted)),
+        ),
         lines,
         tuple(text for one in fields if (text := text_of(one.path)) not in read),
     )
+
+
+def _normalized(answers: Sequence[Answer]) -> tuple[set[str], set[str]]:
+    """What ``normalizeUplink`` gives, and of what else its figures cannot be meant."""
+    said = [pair for a in answers for m in a.normalized or () for pair in values_of(m).items()]
+    wrong = {q for q, value in said if q == "battery.voltage" and value > _MOST_BATTERY_V}
+    return {q for q, _ in said} - wrong, wrong
 
 
 # -- what the examples hold
@@ -186,7 +198,8 @@ def _by_rule(
     name = f"its name says {' and '.join(sorted(rule.needs))}"
     if QUANTITIES[quantity].is_flag:
         entry = _flag_entry(one, quantity, closed=closed)
-        return entry and _Candidate(score, entry, f"{name}, its values are yes or no ({_few(one)})")
+        why = f"{name}, its values are yes or no ({_few(one)})"
+        return _Candidate(score, entry, why) if entry else None
     numbers, suffix = _numbers(one)
     if not numbers:
         return None

@@ -79,7 +79,8 @@ class Past:
 class QuantityMapping:
     """How a codec's answers are read. Of two entries for a quantity the first that is there holds.
 
-    ``uses_normalized``: what ``normalizeUplink`` says is taken for all that no entry gives.
+    ``uses_normalized``: what ``normalizeUplink`` says is taken for all that no entry gives, but for
+    the quantities in ``distrusts`` (some codecs put percent where volts belong).
     ``time`` is the path of the time of measurement where the codec knows it.
     """
 
@@ -87,6 +88,7 @@ class QuantityMapping:
     uses_normalized: bool = False
     time: str = ""
     past: tuple[Past, ...] = ()
+    distrusts: tuple[str, ...] = ()
 
 
 NORMALIZED: Final = QuantityMapping(uses_normalized=True)
@@ -112,7 +114,8 @@ def to_samples(
         for measurement in (answer.normalized or ())[:MAX_SAMPLES]:
             at = moment(measurement.get("time")) or taken_at
             for quantity, value in values_of(measurement).items():
-                found.add(at, quantity, value)
+                if quantity not in mapping.distrusts:
+                    found.add(at, quantity, value)
     return found.samples()
 
 
@@ -218,7 +221,8 @@ def to_json(mapping: QuantityMapping) -> dict[str, Any]:
 
 def checked(mapping: QuantityMapping) -> QuantityMapping:
     """The mapping itself. Raises MappingError where it names what is not there."""
-    if len(mapping.entries) > MAX_ENTRIES or len(mapping.past) > MAX_ENTRIES:
+    lists = (mapping.entries, mapping.past, mapping.distrusts)
+    if any(len(one) > MAX_ENTRIES for one in lists):
         raise MappingError(f"a mapping has at most {MAX_ENTRIES} entries")
     for one in mapping.past:
         if problem := _past_problem(one):

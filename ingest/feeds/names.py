@@ -134,9 +134,18 @@ class Names(_Part):
         """What is known of a bulletin's tag."""
         return next((tag for tag in self.tags if tag.condition == condition), None)
 
-    def summary_groups(self) -> frozenset[str]:
-        """Groups of which all is said again and again: silence of them after a start is odd."""
-        return frozenset(g for one in self.documents if one.is_summary for g in one.groups)
+    def municipal_groups(self) -> frozenset[str]:
+        """Groups that are said of each town, also that there is nothing: silence is no answer.
+
+        Rivers are another matter: they are spoken of only when there is something.
+        """
+        said = (one for one in self.documents if one.role == "warnings" and one.place == "body")
+        return frozenset(group for one in said for group in one.groups)
+
+    def quantity_en(self, type_: str) -> str:
+        """The English name of an amount of rain, empty where there is none."""
+        found = (one.name_en for one in self.rain.quantities if one.type == type_)
+        return next(found, "")
 
     @cached_property
     def _kinds(self) -> Mapping[tuple[str, str], WarningKind]:

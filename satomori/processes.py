@@ -145,6 +145,7 @@ async def run_web(settings: Settings) -> None:
         basemap=basemap,
         map_view=MapView(**settings.map.model_dump()),
         secure_cookies=settings.web.secure_cookies,
+        access_point=settings.access_point,
     )
     try:
         await _serve(_Server(server_options(settings, app)), app)

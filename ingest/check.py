@@ -1,4 +1,4 @@
-"""Whether a reading is plausible: the device's clock, physical limits, spikes.
+"""Whether a reading is plausible: the device's clock, physical limits, spikes, sensors that stand.
 
 Pure and vectorised; the state is a few arrays indexed by series. Refuses to know payloads, the
 journal and rules. Nothing is dropped here: a doubtful reading is kept and flagged.
@@ -40,6 +40,7 @@ from devices.readings import (
     is_first_of_group,
     preceding,
 )
+from ingest.stillness import Stillness
 
 FUTURE_MS: Final = 5 * 60_000
 """How far ahead of ours a device's clock may be."""
@@ -53,6 +54,7 @@ AGREEING: Final = 3
 _NEVER: Final = -(2**62)
 _RANGE = np.uint8(Quality.RANGE)
 _SPIKE = np.uint8(Quality.SPIKE)
+_STUCK = np.uint8(Quality.STUCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,10 @@ class CheckState:
 
 
 class Checker:
-    """Flags RANGE and SPIKE; remembers for each series its last plausible reading."""
+    """Flags RANGE, SPIKE and STUCK; remembers for each series its last plausible reading."""
 
     def __init__(self) -> None:
+        self.stillness = Stillness()
         self._low = np.empty(0)
         self._high = np.empty(0)
         self._step = np.empty(0)
@@ -116,6 +119,7 @@ class Checker:
     def define(self, definitions: Iterable[SeriesDefinition]) -> None:
         """Learn the limits of these series; what is remembered of them stays."""
         known = list(definitions)
+        self.stillness.define(known)
         self._grow(max((d.series for d in known), default=-1) + 1)
         for definition in known:
             quantity, series = QUANTITIES[definition.quantity], definition.series
@@ -124,7 +128,7 @@ class Checker:
             self._rate_per_ms[series] = quantity.rate_per_s / 1000.0
 
     def check(self, readings: Readings) -> Readings:
-        """The same readings with RANGE and SPIKE added to their quality, state advanced.
+        """The same readings with RANGE, SPIKE and STUCK added to their quality, state advanced.
 
         Rows of a series count as arrived in their order; one that is not defined has no limits.
         """
@@ -137,10 +141,11 @@ class Checker:
             spikes = self._spikes(series[rows], readings.measured_at[rows], value[rows],
                                   is_outside[rows])  # fmt: skip
             quality[rows[spikes]] |= _SPIKE
+        quality[self.stillness.stuck(readings)] |= _STUCK
         return Readings(series, readings.measured_at, readings.received_at, value, quality)
 
     def state(self) -> CheckState:
-        """A copy of all that is remembered."""
+        """A copy of all that is remembered, but for what `stillness` does."""
         met = np.flatnonzero((self._reference_at != _NEVER) | (self._suspects > 0))
         return CheckState(
             met.astype(np.int32),

@@ -370,7 +370,7 @@ def _count_messages(arrival: Arrival, fresh: int, tally: Tally) -> None:
 
 def _count(readings: Readings, arrival: Arrival, decoded: Decoded, tally: Tally) -> None:
     tally.readings += len(readings)
-    for flag in (Quality.CLOCK, Quality.RANGE, Quality.SPIKE):
+    for flag in (Quality.CLOCK, Quality.RANGE, Quality.SPIKE, Quality.STUCK, Quality.DATUM):
         count = int(np.count_nonzero(readings.quality & np.uint8(flag)))
         if count:
             name = str(flag.name).lower()

@@ -23,10 +23,11 @@ from ingest.lane import LaneState
 from ingest.receipts import BookState
 from ingest.segments import JournalDamaged, sync_directory
 from ingest.sequence import NumberingState
+from ingest.stillness import StillState
 
 log = structlog.get_logger()
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 FILE_NAME: Final = "intake.state"
 
 
@@ -38,6 +39,7 @@ class _Snapshot(msgspec.Struct):
     resubmitted: list[int]
     ticked_at: int
     check: list[bytes]
+    still: list[bytes]
     numberings: list[bytes]
     missing: dict[int, list[tuple[int, int]]]
     receipts: dict[str, tuple[bytes, bytes]]
@@ -45,6 +47,7 @@ class _Snapshot(msgspec.Struct):
 
 
 _CHECK_TYPES: Final = ("i4", "i8", "f8", "i8", "f8", "u1")
+_STILL_TYPES: Final = ("i4", "f8", "i8", "i8", "i4")
 _NUMBERING_TYPES: Final = ("i4", "i8", "i8", "i8")
 
 
@@ -53,6 +56,8 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
     check = state.checker.state()
     columns = (check.series, check.reference_at, check.reference, check.suspect_at, check.suspect,
                check.suspects)  # fmt: skip
+    still = state.checker.stillness.state()
+    stands = (still.series, still.value, still.since, still.newest_at, still.count)
     numbered = state.sequences.state()
     counted = (numbered.device, numbered.highest, numbered.boot, numbered.newest_at)
     body = msgspec.msgpack.encode(
@@ -64,6 +69,7 @@ def encode_snapshot(state: LaneState, position: Position) -> bytes:
             resubmitted=sorted(state.resubmitted),
             ticked_at=state.ticked_at,
             check=[column.tobytes() for column in columns],
+            still=[column.tobytes() for column in stands],
             numberings=[column.tobytes() for column in counted],
             missing={device: list(ranges) for device, ranges in numbered.missing.items()},
             receipts={
@@ -146,6 +152,7 @@ def _load(state: LaneState, directory: Path) -> Position | None:
 
 def _fill(state: LaneState, snapshot: _Snapshot) -> None:
     state.checker.restore(CheckState(*_columns(snapshot.check, _CHECK_TYPES)))
+    state.checker.stillness.restore(StillState(*_columns(snapshot.still, _STILL_TYPES)))
     device, highest, boot, newest_at = _columns(snapshot.numberings, _NUMBERING_TYPES)
     state.sequences.restore(NumberingState(device, highest, boot, newest_at, snapshot.missing))
     state.receipts.restore(

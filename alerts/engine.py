@@ -50,7 +50,18 @@ from devices.frames import (
     TickFrame,
 )
 from devices.kinds import KINDS
-from devices.readings import Indices, Int32s, Quality, Readings, concatenate, rounds
+from devices.readings import (
+    Indices,
+    Int32s,
+    Quality,
+    Readings,
+    concatenate,
+    distinct_ids,
+    grouped_rows,
+    is_first_of_group,
+    preceding,
+    rounds,
+)
 from devices.registry import RegistrySnapshot
 
 APART_MS: Final = 1_000
@@ -232,7 +243,12 @@ class Engine:
         if has_ahead := bool(is_ahead.any()):
             batch = _by_our_clock(batch)
         past = self._past()
-        for rows in rounds(batch.series):
+        rest = np.arange(len(batch))
+        if len(distinct_ids(batch.series)) < len(batch):
+            is_quiet = self._is_quiet(batch, is_ahead)
+            self._pass_by(batch, np.flatnonzero(is_quiet), past)
+            rest = np.flatnonzero(~is_quiet)
+        for rows in (rest[some] for some in rounds(batch.series[rest])):
             chosen = rows
             if has_ahead:
                 self._set_apart(batch, rows[is_ahead[rows]])
@@ -246,6 +262,37 @@ class Engine:
                 found[name] += evaluator.on_readings(fresh, past)
             self._memory.take_in(fresh)
         return _in_order(found.values())
+
+    def _is_quiet(self, batch: Readings, is_ahead: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Mask of the readings of series that stand more than once and change nothing.
+
+        Such a series comes in order, and none of its readings would change anything if it were the
+        next: so nothing has changed after the first, nor after the second, and so on.
+        """
+        order = grouped_rows(batch.series)
+        series, at = batch.series[order], batch.measured_at[order]
+        is_first = is_first_of_group(series)
+        before = np.where(is_first, self._memory.measured_at[series], preceding(at))
+        changes = is_ahead.copy()
+        changes[order] |= at <= before
+        everything = _fresh(batch, np.arange(len(batch)))
+        for evaluator in self._evaluators.values():
+            changes |= evaluator.would_change(everything)
+        is_loud = np.zeros(len(self._memory.measured_at), np.bool_)
+        is_loud[batch.series[changes]] = True
+        quiet: NDArray[np.bool_] = ~is_loud[batch.series]
+        return quiet
+
+    def _pass_by(self, batch: Readings, rows: Indices, past: Past) -> None:
+        """Keep quiet readings, all of a series at once: a day's worth of a meter in one message
+        must not hold up others."""
+        if len(rows) == 0:
+            return
+        fresh = _fresh(batch, rows)
+        self._history.append_runs(fresh.readings)
+        for evaluator in self._evaluators.values():
+            evaluator.on_readings(fresh, past)
+        self._memory.take_in(fresh)
 
     def _set_apart(self, batch: Readings, ahead: Indices) -> None:
         """Give readings that were ahead of us, and came together, moments of their own.

@@ -96,7 +96,7 @@ class SeriesMemory:
         )
 
     def take_in(self, fresh: Fresh) -> None:
-        """Remember these readings."""
+        """Remember these readings; of a series that stands more than once the last one."""
         readings = fresh.readings
         self.measured_at[readings.series] = readings.measured_at
         self.received_at[readings.series] = readings.received_at
@@ -176,8 +176,14 @@ class Evaluator(Protocol):
 
     name: str
 
+    def would_change(self, fresh: Fresh, /) -> NDArray[np.bool_]:
+        """Mask of the readings that would change something, were each the next of its series."""
+
     def on_readings(self, fresh: Fresh, past: Past, /) -> Sequence[Finding]:
-        """Step with readings; the memory is as it was before them, the history has them."""
+        """Step with readings; the memory is as it was before them, the history has them.
+
+        A series stands once among them, or none of its readings ``would_change`` anything.
+        """
 
     def on_late(self, late: Late, past: Past, /) -> Sequence[Finding] | None:
         """Run again from a late reading on; None where this rule cannot go back that far."""

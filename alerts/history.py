@@ -24,7 +24,17 @@ from numpy.typing import NDArray
 from alerts.arrays import Arrays, OtherLayout, expect_shapes
 from alerts.place import DRILL, REAL, Sample
 from devices.kinds import KINDS
-from devices.readings import SUSPECT, Indices, Int32s, Int64s, Quality, Readings, UInt8s
+from devices.readings import (
+    SUSPECT,
+    Indices,
+    Int32s,
+    Int64s,
+    Quality,
+    Readings,
+    UInt8s,
+    grouped_rows,
+    is_first_of_group,
+)
 from devices.registry import RegistrySnapshot
 
 _DRILL: Final = int(Quality.EXERCISE)
@@ -99,6 +109,28 @@ class History:
         is_over = np.flatnonzero(cell == self._end[place])
         cell[is_over] = self._start[place[is_over]]
         self._next[place] = cell
+
+    def append_runs(self, readings: Readings) -> None:
+        """Write readings newer than all before of their series, each series in its order."""
+        order = grouped_rows(readings.series)
+        kept = readings.take(order[self._place_of[readings.series[order]] >= 0])
+        if len(kept) == 0:
+            return
+        starts = np.flatnonzero(is_first_of_group(kept.series))
+        lengths = np.diff(np.r_[starts, len(kept)])
+        places = self._place_of[kept.series[starts]]
+        rank = np.arange(len(kept)) - np.repeat(starts, lengths)
+        stays = rank >= np.repeat(lengths - self._size[places], lengths)  # else written over
+        first = self._next[places] - self._start[places]
+        size, start = (
+            np.repeat(self._size[places], lengths),
+            np.repeat(self._start[places], lengths),
+        )
+        cell = (start + (np.repeat(first, lengths) + rank) % size)[stays]
+        self._at[cell] = kept.measured_at[stays]
+        self._value[cell] = kept.value[stays]
+        self._quality[cell] = kept.quality[stays]
+        self._next[places] = self._start[places] + (first + lengths) % self._size[places]
 
     def insert(self, series: int, at: int, value: float, quality: int, newest: int) -> Insertion:
         """Put a reading not newer than ``newest`` (both int ms UTC) where it belongs."""

@@ -64,11 +64,11 @@ class Peaks:
         self._ended |= previous._ended
 
     def take_in(self, slots: Int32s | Indices, value: Float64s) -> None:
-        """Raise the peaks of the open alarms among these slots, none of them twice."""
+        """Raise the peaks of the open alarms among these slots."""
         is_higher = value > self.value[slots]
         if is_higher.any():
             higher = slots[is_higher]
-            self.value[higher] = value[is_higher]
+            np.maximum.at(self.value, higher, value[is_higher])  # a slot may stand twice
             self._has_risen[higher] = True
 
     def take_risen(self, alarm_at: Callable[[int], str]) -> dict[str, float]:

@@ -34,6 +34,10 @@ class Silence:
         self._after_ms: Int64s = np.array([d.silence_after_s * 1000 for d in covered], np.int64)
         self._start()
 
+    def would_change(self, fresh: Fresh, /) -> NDArray[np.bool_]:
+        """None of them; see ``on_heard``."""
+        return np.zeros(len(fresh.rows), np.bool_)
+
     def on_readings(self, _fresh: Fresh, _past: Past, /) -> Sequence[Finding]:
         """What was measured means nothing to silence; see ``on_heard``."""
         return ()

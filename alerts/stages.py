@@ -46,6 +46,14 @@ class Stages:
 
     # ── readings ────────────────────────────────────────────────────────────────────────────
 
+    def would_change(self, fresh: Fresh, /) -> NDArray[np.bool_]:
+        """Mask of the readings that would change something, were each the next of its series."""
+        places = self._places.of_series[fresh.readings.series]
+        mine = np.flatnonzero(places >= 0)
+        changes = np.zeros(len(places), np.bool_)
+        changes[mine] = ~self._is_calm(fresh, mine, places[mine])
+        return changes
+
     def on_readings(self, fresh: Fresh, past: Past, /) -> Sequence[Finding]:
         """Step with readings; the memory is as it was before them, the history has them."""
         mine_of = self._places.of_series[fresh.readings.series]

@@ -32,8 +32,11 @@ from bench.throttle import Means, Throttle, throttled
 from bench.watch import Watch
 from devices.database import open_database
 
-_STEPS = 4
+_STEPS = 5
 """How often the throttle is set anew before the storm."""
+
+_SETTLING = 1 / 3
+"""Share of each step that is not looked at: what the throttle of before has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class StormOptions:
     rate: float = 30_000.0
     seconds: float = 60.0
     share: float = 1 / 3
-    calibrate_s: float = 20.0
+    calibrate_s: float = 30.0
     means: Means | None = None
 
 
@@ -107,7 +110,8 @@ class _Watch:
     first_intake: Mapping[str, Any] = field(default_factory=dict)
     last_intake: Mapping[str, Any] = field(default_factory=dict)
     backlog: list[tuple[float, int, int, float]] = field(default_factory=list)
-    steps: list[tuple[float, Mapping[str, Any]]] = field(default_factory=list)
+    steps: int = 0
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
     def look(self, published: Published) -> None:
         """Called ten times a second while there is load or backlog."""
@@ -123,17 +127,20 @@ class _Watch:
     def _calibrate(self, passed: float) -> None:
         """Set the throttle anew at the end of each step; then leave it alone."""
         step_s = self.storm.calibrate_s / _STEPS
-        if self.storm_at or passed < step_s * (len(self.steps) + 1):
+        if self.storm_at:
+            return
+        if not self.settled and passed >= step_s * (self.steps + _SETTLING):
+            self.settled = self.system.intake()
+        if passed < step_s * (self.steps + 1):
             return
         intake = self.system.intake()
-        if self.steps:
-            rate = _rate(self.steps[-1][1], intake)
-            if rate > 0:
-                wanted = self.storm.rate * self.storm.share
-                self.share = min(1.0, max(0.01, self.share * min(max(wanted / rate, 0.3), 3.0)))
+        rate, self.settled = _rate(self.settled, intake), {}
+        if rate > 0:
+            wanted = self.storm.rate * self.storm.share
+            self.share = min(1.0, max(0.01, self.share * min(max(wanted / rate, 0.3), 3.0)))
         self.throttle.allow(self.share)
-        self.steps.append((passed, intake))
-        if len(self.steps) == _STEPS:
+        self.steps += 1
+        if self.steps == _STEPS:
             self.storm_at, self.first_intake = passed, intake
             self.storm_at_ms = time.time_ns() // 1_000_000
 

@@ -22,6 +22,7 @@ from alerts.ledger import AlarmBook
 from dashboards.admission_watch import AdmissionWatch
 from dashboards.device_health import DeviceHealth, HealthOptions
 from dashboards.device_said import FrameInbox
+from dashboards.downlink_desk import DownlinkDesk, NetworkLink
 from dashboards.errors import ErrorAnswer, handle_errors
 from dashboards.guards import RequestGuard, SecurityHeaders
 from dashboards.live import Live
@@ -33,6 +34,7 @@ from dashboards.routes import (
     credentials,
     device_changes,
     devices,
+    downlinks,
     login,
     operations,
     places,
@@ -86,10 +88,12 @@ def create_app(
     weather: WeatherView | None = None,
     health: HealthOptions | None = None,
     access_point: AccessPoint | None = None,
+    networks: Mapping[str, NetworkLink] | None = None,
 ) -> FastAPI:
     """The application. Its lifespan starts live, store writer, quarantine writer, device health.
 
-    ``access_point`` is where devices find the broker, for their credentials.
+    ``access_point`` is where devices find the broker, for their credentials; ``networks`` are the
+    network servers that take downlinks, by their names in the settings.
     ``followers`` are live's own (reader name "live"). When one of the tasks fails, the process is
     asked to stop by SIGTERM: pages without what feeds them would look calm.
     """
@@ -126,6 +130,7 @@ def create_app(
             readings=store_writer,
             book=AlarmBook(database),
             device_health=device_health,
+            downlinks=DownlinkDesk(database, registry, networks or {}, now),
             now=now,
             basemap=basemap,
             map_view=map_view,
@@ -173,7 +178,7 @@ def create_app(
         operations,
     ):
         app.include_router(part.router)
-    for part in (device_changes, places):
+    for part in (device_changes, downlinks, places):
         app.include_router(part.router)
     app.add_api_route(
         "/api/openapi.json",

@@ -15,6 +15,7 @@ from alerts.ledger import AlarmBook
 from dashboards import auth
 from dashboards.auth import Visitor
 from dashboards.device_health import DeviceHealth
+from dashboards.downlink_desk import DownlinkDesk
 from dashboards.errors import Refusal
 from dashboards.live import Live
 from dashboards.permissions import may_administer
@@ -40,6 +41,7 @@ class Parts:
     readings: StoredReadings
     book: AlarmBook
     device_health: DeviceHealth
+    downlinks: DownlinkDesk
     now: Callable[[], int]
     basemap: Callable[[], Mapping[str, Any]] | None
     map_view: MapView

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from devices.networks import chirpstack, the_things_stack
@@ -25,7 +25,23 @@ MAX_DOWNLINK_BYTES: Final = 242
 PORTS: Final = range(1, 224)
 """Ports of applications; 0 is the network's, those above are kept for the standard's own use."""
 
-_SERVERS: Final = {
+
+class _Server(Protocol):
+    """What the module of a server brings."""
+
+    @property
+    def FILTERS(self) -> tuple[str, ...]: ...  # noqa: N802 - a module's constant
+
+    def read(self, topic: str, payload: bytes) -> NetworkMessage | Ignored | Rejected: ...
+
+    def application_of(self, topic: str) -> str: ...
+
+    def downlink(
+        self, sender: Sender, *, port: int, payload: bytes, item: str, is_confirmed: bool
+    ) -> tuple[str, bytes]: ...
+
+
+_SERVERS: Final[Mapping[NetworkKind, _Server]] = {
     NetworkKind.CHIRPSTACK: chirpstack,
     NetworkKind.THE_THINGS_STACK: the_things_stack,
 }

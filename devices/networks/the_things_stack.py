@@ -184,7 +184,7 @@ def downlink(
     sender: Sender, *, port: int, payload: bytes, item: str, is_confirmed: bool
 ) -> tuple[str, bytes]:
     """Topic and message that append the bytes to the device's queue; ``item`` correlates them."""
-    item = {
+    one = {
         "f_port": port,
         "frm_payload": base64.b64encode(payload).decode(),
         "confirmed": is_confirmed,
@@ -192,7 +192,7 @@ def downlink(
         "correlation_ids": [CORRELATION + item],
     }
     topic = f"v3/{sender.application}/devices/{sender.name}/down/push"
-    return topic, json.dumps({"downlinks": [item]}).encode()
+    return topic, json.dumps({"downlinks": [one]}).encode()
 
 
 def _sender(message: _ApplicationUp, application: str, device: str) -> Sender:

@@ -24,6 +24,7 @@ TABLE_MODULES: Final = (
     "ingest.feeds.tables",
     "ingest.waiting_tables",
     "dashboards.tables",
+    "dashboards.downlink_tables",
 )
 
 _LOCK: Final = 0x5A70_3012  # PostgreSQL advisory lock: one upgrade at a time

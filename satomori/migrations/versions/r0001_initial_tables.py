@@ -131,6 +131,28 @@ def upgrade() -> None:
     sa.Column('body', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('device', name=op.f('pk_device_said'))
     )
+    op.create_table('downlink',
+    sa.Column('id', sa.Text(), nullable=False),
+    sa.Column('device', sa.Integer(), nullable=False),
+    sa.Column('dev_eui', sa.Text(), nullable=False),
+    sa.Column('network', sa.Text(), nullable=False),
+    sa.Column('port', sa.Integer(), nullable=False),
+    sa.Column('payload', sa.LargeBinary(), nullable=False),
+    sa.Column('is_confirmed', sa.Boolean(), nullable=False),
+    sa.Column('requested_by', sa.Integer(), nullable=True),
+    sa.Column('requested_at', sa.BigInteger(), nullable=False),
+    sa.Column('step', sa.Text(), nullable=False),
+    sa.Column('handed_over_at', sa.BigInteger(), nullable=True),
+    sa.Column('queued_at', sa.BigInteger(), nullable=True),
+    sa.Column('sent_at', sa.BigInteger(), nullable=True),
+    sa.Column('acknowledged_at', sa.BigInteger(), nullable=True),
+    sa.Column('failed_at', sa.BigInteger(), nullable=True),
+    sa.Column('detail', sa.Text(), server_default='', nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_downlink'))
+    )
+    with op.batch_alter_table('downlink', schema=None) as batch_op:
+        batch_op.create_index('ix_downlink_device', ['device', 'requested_at'], unique=False)
+
     op.create_table('enrolment_answer',
     sa.Column('serial', sa.Text(), nullable=False),
     sa.Column('device', sa.Text(), nullable=False),
@@ -208,6 +230,14 @@ def upgrade() -> None:
     sa.Column('rssi', sa.Float(), nullable=True),
     sa.Column('snr', sa.Float(), nullable=True),
     sa.PrimaryKeyConstraint('device', 'gateway', name=op.f('pk_network_reception'))
+    )
+    op.create_table('network_sender',
+    sa.Column('dev_eui', sa.Text(), nullable=False),
+    sa.Column('network', sa.Text(), nullable=False),
+    sa.Column('application', sa.Text(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('since', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('dev_eui', name=op.f('pk_network_sender'))
     )
     op.create_table('person',
     sa.Column('id', sa.Integer(), nullable=False),

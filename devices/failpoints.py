@@ -18,6 +18,9 @@ FAILPOINTS: Final = (
     "journal.synced",  # durable, not yet published to readers
     "intake.journaled",  # published, not yet acknowledged to the broker
     "intake.acknowledged",  # PUBACKs handed to the socket
+    "translator.decoded",  # a codec has answered, nothing is handed over
+    "translator.journaled",  # translated messages are durable, the floor is where it was
+    "translator.noted",  # the journal may go up to the new floor, the lanes still name what is done
     "engine.ran",  # transitions known, nothing committed
     "alarms.committed",  # transitions + outbox + position committed
     "engine.snapshot_written",  # snapshot file renamed

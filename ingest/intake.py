@@ -8,7 +8,7 @@ Refuses to know stores, rules and pages: they read the journal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from devices.frames import BrokerFrame, Lane
 from devices.registry import Registry, RegistrySnapshot
 from ingest import resubmission
+from ingest.codec_desk import CodecDesk
 from ingest.enrolment_answers import AnswerDesk
 from ingest.intake_lane import LaneRunner
 from ingest.intake_status import IntakeStatus, write_status
@@ -26,9 +27,16 @@ from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.mqtt import BrokerAddress, Consumer, Link
 from ingest.mqtt_session import Greeting
+from ingest.networks import Feed, Network, Overlap, retired_filters
 from ingest.precedence import Precedence
 from ingest.self_watch import SelfWatch, WatchPlaces, greeting_of, totals_before
-from ingest.topics import retired, stray_subscriptions, subscriptions
+from ingest.topics import (
+    network_subscriptions,
+    retired,
+    stray_subscriptions,
+    subscriptions,
+)
+from ingest.translator import Translating, Translator
 
 __all__ = ["BrokerAddress", "Intake"]
 
@@ -39,6 +47,7 @@ WIND_UP_S: Final = 10.0
 EXPIRE_EVERY_S: Final = 10.0
 FORGET_EVERY_S: Final = 600.0
 KEEP_MS: Final = 72 * 3_600_000
+FILTERS_FILE: Final = "intake-filters.json"
 
 
 class Intake:
@@ -63,6 +72,8 @@ class Intake:
         keep_ms: int = KEEP_MS,
         readings_per_minute: int = 0,
         places: WatchPlaces | None = None,
+        networks: Sequence[Network] = (),
+        translating: Translating | None = None,
     ) -> None:
         """``followers`` (reader ``intake``) read our own journals at the start.
 
@@ -74,6 +85,8 @@ class Intake:
         too while the disk is nearly full.
         ``readings_per_minute`` is the budget of a device (``ingest.budget``); 0 sets none.
         ``places`` is where the installation looks at itself, and so reports of itself.
+        ``networks`` are the network servers that are heard, ``translating`` what makes readings of
+        their messages, and of those of devices whose unit has a codec.
         """
         self._broker, self._registry, self._now = broker, registry, now
         self._strays = strays
@@ -85,6 +98,11 @@ class Intake:
         self._readings_per_minute = readings_per_minute
         self._places = places
         self._watch: SelfWatch | None = None
+        self._networks, self._translating = networks, translating
+        self._desk: CodecDesk | None = None
+        self._translators: list[Translator] = []
+        self._translations: list[asyncio.Task[None]] = []
+        self._of_networks: dict[tuple[str, Lane], Consumer] = {}
         self._status = IntakeStatus()
         self._followers = followers
         self._lanes: dict[Lane, LaneRunner] = {}
@@ -105,6 +123,7 @@ class Intake:
                 tasks.create_task(self._tick(), name="intake-tick")
                 if self._watch is not None:
                     tasks.create_task(self._watch.run(), name="intake-watch")
+                self._begin_translating(tasks)
                 for runner in self._lanes.values():
                     take = partial(self._take_resubmitted, runner)
                     self._begin_every(tasks, EVERY_S, take, f"resubmission.{runner.lane}")
@@ -126,6 +145,7 @@ class Intake:
     async def _start(self) -> None:
         snapshot = await asyncio.to_thread(self._registry.snapshot)
         self._status.revision = snapshot.revision
+        self._known = snapshot
         precedence = Precedence()
         for lane in Lane:
             runner = LaneRunner(
@@ -140,11 +160,16 @@ class Intake:
             await runner.start(snapshot)
             self._lanes[lane] = runner
             for shard in range(self._connections):
-                runner.consumers.append(self._consumer(runner, shard))
+                runner.listen(self._consumer(runner, shard))
         self._hearing = [c for runner in self._lanes.values() for c in runner.consumers]
         if self._strays is not None:
-            self._lanes[Lane.ROUTINE].consumers.append(self._stray_consumer(self._strays))
-        self._consumers = [c for runner in self._lanes.values() for c in runner.consumers]
+            self._lanes[Lane.ROUTINE].listen(self._stray_consumer(self._strays))
+        self._of_our_broker = [c for runner in self._lanes.values() for c in runner.consumers]
+        for network in self._networks:
+            await asyncio.to_thread(self._listen_to, network)
+        self._consumers = [*self._of_our_broker, *self._of_networks.values()]
+        if self._translating is not None:
+            await self._make_translators(self._translating, precedence)
         if self._places is not None:
             self._watch = self._self_watch(self._places)
 
@@ -158,6 +183,7 @@ class Intake:
             journal=self._lanes[Lane.URGENT].add,
             registry=self._registry.snapshot,
             consumers=self._consumers,
+            accounted=self._of_our_broker,
             status=self._status,
             before=totals_before(self._status_path),
             now=self._now,
@@ -179,19 +205,75 @@ class Intake:
             self._lanes[Lane.ROUTINE], strays, name, (stray_subscriptions(), []), lambda _: None
         )
 
+    def _listen_to(self, network: Network) -> None:
+        """A connection a lane, each with a session of its own; links are journaled nowhere."""
+        overlap = Overlap(network.is_urgent) if all(network.filters.values()) else None
+        feeds = {
+            Lane.URGENT: Feed(network.name, heard=overlap.heard if overlap else None),
+            Lane.ROUTINE: Feed(network.name, sift=overlap.sift if overlap else None),
+        }
+        for lane, filters in network.filters.items():
+            if not filters:
+                continue
+            name = f"{self._prefix}-{network.name}-{lane}"
+            lost = overlap.lost if overlap and lane is Lane.URGENT else None
+            consumer = self._connection(
+                self._lanes[lane],
+                network.broker,
+                name,
+                (network_subscriptions(filters), self._retired(name, filters)),
+                lambda _, lost=lost: lost() if lost else None,  # type: ignore[misc]  # bound now
+                session_expiry_s=self._session_expiry_s if network.keeps_session else 0,
+            )
+            self._lanes[lane].listen(consumer, feeds[lane])
+            self._of_networks[network.name, lane] = consumer
+
+    def _retired(self, name: str, filters: Sequence[str]) -> list[str]:
+        if self._status_path is None:
+            return []
+        try:
+            return retired_filters(self._status_path.with_name(FILTERS_FILE), name, filters)
+        except OSError as error:
+            self._note_outage("retired_filters", error)
+            return []
+
+    async def _make_translators(self, of: Translating, precedence: Precedence) -> None:
+        self._desk = CodecDesk(of.library, of.pool)
+        reads = {network.name: network.read for network in self._networks}
+        for lane, follower in of.followers.items():
+            give_way = precedence.give_way if lane is Lane.ROUTINE else lambda: None
+            translator = Translator(
+                follower, self._lanes, reads, self._desk, lambda: self._known, give_way
+            )
+            await asyncio.to_thread(translator.start)
+            self._translators.append(translator)
+        epochs = set().union(*(translator.epochs() for translator in self._translators))
+        for runner in self._lanes.values():
+            runner.keep_translations(epochs)
+
+    def _begin_translating(self, tasks: asyncio.TaskGroup) -> None:
+        works = [(one.run(), f"translator-{one.lane}") for one in self._translators]
+        if self._desk is not None:
+            works.append((self._desk.run(), "codec-desk"))
+        self._translations = [tasks.create_task(work, name=name) for work, name in works]
+
     def _connection(
         self,
         runner: LaneRunner,
         broker: BrokerAddress,
         name: str,
-        filters: tuple[list[tuple[str, int]], list[str]],
+        filters: tuple[Sequence[tuple[str, int]], Sequence[str]],
         on_link: Callable[[Link], None],
+        *,
+        session_expiry_s: int | None = None,
     ) -> Consumer:
         greeting = Greeting(
             f"{name}-{self._client_secret}" if self._client_secret else name,
             *filters,
             keep_alive_s=self._keep_alive_s,
-            session_expiry_s=self._session_expiry_s,
+            session_expiry_s=self._session_expiry_s
+            if session_expiry_s is None
+            else session_expiry_s,
             receive_maximum=self._receive_maximum,
         )
         return Consumer(
@@ -215,6 +297,9 @@ class Intake:
     async def _wind_up(self) -> None:
         for consumer in self._consumers:
             consumer.stop_reading()
+        for task in self._translations:  # what is left is translated at the next start
+            task.cancel()
+        await asyncio.gather(*self._translations, return_exceptions=True)
         try:
             async with asyncio.timeout(WIND_UP_S):
                 await asyncio.gather(*(runner.drain() for runner in self._lanes.values()))
@@ -239,7 +324,10 @@ class Intake:
         """A status that cannot be written (a full disk) holds up no reading."""
         if self._status_path is None:
             return
-        fields = self._status.fields(at, [c.link for c in self._hearing])
+        links = {key: consumer.link for key, consumer in self._of_networks.items()}
+        fields = self._status.fields(at, [c.link for c in self._hearing], links)
+        fields["translator"] = {one.lane.value: one.fields(at) for one in self._translators}
+        fields["suspended_codecs"] = dict.fromkeys(self._desk.suspended if self._desk else (), 1)
         if self._watch is not None:
             fields |= self._watch.fields()
         try:
@@ -282,6 +370,7 @@ class Intake:
         self._status.revision = snapshot.revision
         for runner in self._lanes.values():
             runner.switch(snapshot)
+        self._known = snapshot
 
     async def _take_resubmitted(self, runner: LaneRunner) -> None:
         """A lane's rows in small steps, until none waits; the other lane knows nothing of it."""
@@ -291,7 +380,7 @@ class Intake:
             known = runner.resubmitted
             fresh = [row.as_arrival() for row in rows if row.id not in known]
             if fresh:
-                await runner.resubmit(fresh)
+                await runner.put(fresh)
             ids = [row.id for row in rows]
             await asyncio.to_thread(resubmission.note_done, database, ids, self._now())
             runner.forget_resubmitted(ids)

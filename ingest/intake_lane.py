@@ -11,17 +11,16 @@ know how a message becomes a frame (``ingest.lane``) and how it came (``ingest.m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import numpy as np
 import structlog
 
 from devices.failpoints import failpoint
-from devices.frames import BrokerFrame, Frame, Lane, Position, TickFrame
+from devices.frames import Frame, Lane, Position, RejectedFrame, TickFrame
 from devices.registry import Registry, RegistrySnapshot
 from ingest.device_ack import AckDesk
 from ingest.intake_status import IntakeStatus
@@ -29,10 +28,13 @@ from ingest.journal import JournalFull, JournalWriter
 from ingest.journal_follower import JournalFollower
 from ingest.lane import LaneState
 from ingest.lane_snapshot import encode_snapshot, restore, save
-from ingest.messages import Arrival, Tally
+from ingest.messages import Arrival
 from ingest.mqtt import MAX_PENDING, Consumer, Gathered
-from ingest.precedence import Precedence, slices
+from ingest.networks import Feed
+from ingest.precedence import Precedence
 from ingest.series_desk import SeriesDesk
+from ingest.translations import Translations
+from ingest.work import Work, as_arrival, frames_of
 
 log = structlog.get_logger()
 
@@ -41,32 +43,6 @@ SNAPSHOT_EVERY_MS: Final = 10_000
 RETRY_S: Final = 1.0
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Work:
-    """What waits to be taken in together."""
-
-    snapshot: RegistrySnapshot | None = None
-    forgotten: list[tuple[str, int]] = field(default_factory=list)
-    events: list[Frame] = field(default_factory=list)
-    gathered: list[Gathered] = field(default_factory=list)
-    resubmitted: list[Arrival] = field(default_factory=list)
-    noted: set[int] = field(default_factory=set)
-    done: list[asyncio.Future[None]] = field(default_factory=list)
-    tick: TickFrame | None = None
-
-    def forget(self, connection: str) -> None:
-        """The session of this connection is lost, after all that has gathered so far."""
-        self.forgotten.append((connection, len(self.gathered)))
-
-    def inputs(self) -> Iterator[Arrival | str]:
-        """All messages, the resubmitted ones last; a connection's name where its session ended."""
-        for index, gathered in enumerate(self.gathered):
-            yield from (name for name, before in self.forgotten if before == index)
-            yield _as_arrival(gathered)
-        yield from (name for name, before in self.forgotten if before == len(self.gathered))
-        yield from self.resubmitted
 
 
 class LaneRunner:
@@ -93,7 +69,8 @@ class LaneRunner:
         self._status, self._counts, self._now = status, status.lanes[journal.lane], now
         self._precedence = precedence
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{self.lane}")
-        self._work = Work()
+        self._feeds: dict[str, Feed] = {}
+        self._work = Work(feeds=self._feeds)
         self._wake = asyncio.Event()
         self._rest = asyncio.Event()
         self._rest.set()
@@ -104,6 +81,9 @@ class LaneRunner:
         self._state: LaneState
         self._snapshot: RegistrySnapshot
         self._names: dict[int, str] = {}
+        self.raw_journaled = 0
+        self.on_raw: Callable[[], None] = _nobody
+        """Called when raw frames are durable; ``raw_journaled`` of them since the start."""
 
     async def start(self, snapshot: RegistrySnapshot) -> None:
         """Rebuild the state from snapshot and journal; a new registry is journaled by `run`."""
@@ -133,9 +113,30 @@ class LaneRunner:
         self._work.noted.update(rows)
 
     @property
+    def translations(self) -> Translations:
+        """What was translated of raw frames when this process began."""
+        found = Translations()
+        found.restore(self._state.translations.state())
+        return found
+
+    def keep_translations(self, epochs: Collection[int]) -> None:
+        """Forget those of other epochs: no journal has frames of them. Before `run`."""
+        self._state.translations.keep(epochs)
+
+    def forget_translated(self, floor: Position) -> None:
+        """Raw frames up to here are done: nobody asks for them any more."""
+        self._work.floors[floor.epoch] = floor.n
+
+    @property
     def known_connections(self) -> tuple[str, ...]:
         """Connections that had a session with the broker before this start."""
         return self._state.receipts.connections()
+
+    def listen(self, consumer: Consumer, feed: Feed | None = None) -> None:
+        """Take in what this connection hears, from a network server if there is a ``feed``."""
+        self.consumers.append(consumer)
+        if feed is not None:
+            self._feeds[consumer.name] = feed
 
     # -- what others put in
 
@@ -166,10 +167,16 @@ class LaneRunner:
         self._work.forget(connection)
         self._wake.set()
 
-    def resubmit(self, arrivals: Sequence[Arrival]) -> asyncio.Future[None]:
-        """Take these messages in; the future ends when they are durable."""
+    def put(
+        self, arrivals: Sequence[Arrival], refused: Sequence[RejectedFrame] = ()
+    ) -> asyncio.Future[None]:
+        """Take these messages in, from quarantine or translated; and what could not be translated.
+
+        The future ends when all of it is durable.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._work.resubmitted.extend(arrivals)
+        self._work.put.extend(arrivals)
+        self._work.refused.extend(refused)
         self._work.done.append(done)
         self._wake.set()
         return done
@@ -217,7 +224,7 @@ class LaneRunner:
         self._counts.journal_sync = self._journal.sync_s.fields()
 
     def _collect(self) -> Work:
-        work, self._work = self._work, Work()
+        work, self._work = self._work, Work(feeds=self._feeds)
         work.gathered += [gathered for c in self.consumers for gathered in c.take()]
         self._in_hand = work.gathered
         return work
@@ -227,13 +234,17 @@ class LaneRunner:
         if work.snapshot is not None:
             self._use(work.snapshot)
         frames, tally = await self._in_thread(
-            lambda: _frames(self._state, work, self._now(), self._give_way)
+            lambda: frames_of(self._state, work, self._now(), self._give_way)
         )
         await self._append(frames)
         self._acknowledge(work)
         self._in_hand = []
         self._note_commit(work.gathered)
+        self._tell_feeds(work)
         self._status.note(self.lane, tally, self._names, self._now())
+        if tally.raw:
+            self.raw_journaled += tally.raw
+            self.on_raw()
         self._desk.note(tally.numbered)
         if work.tick is not None:
             self._counts.last_tick_at = work.tick.at
@@ -252,6 +263,12 @@ class LaneRunner:
         for done in work.done:
             if not done.done():
                 done.set_result(None)
+
+    def _tell_feeds(self, work: Work) -> None:
+        for gathered in work.gathered:
+            feed = self._feeds.get(gathered.connection)
+            if feed is not None and feed.heard is not None:
+                feed.heard(as_arrival(gathered, feed.network))
 
     def _note_commit(self, gathered: Sequence[Gathered]) -> None:
         """From what came at which moment: how long it took to be durable and acknowledged."""
@@ -317,44 +334,5 @@ class LaneRunner:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def _frames(
-    state: LaneState, work: Work, at: int, give_way: Callable[[], None]
-) -> tuple[list[Frame], Tally]:
-    """What the journal is to hold of a batch: registry, events, messages, tick.
-
-    ``give_way`` is called before each stretch of work.
-    """
-    tally = Tally()
-    frames: list[Frame] = []
-    if work.snapshot is not None:
-        frames += state.switch(work.snapshot, at)
-    state.resubmitted -= work.noted
-    for event in work.events:
-        if isinstance(event, BrokerFrame):
-            state.budgets.heed_link(event)
-    frames += work.events
-    for given in work.inputs():
-        if isinstance(given, str):
-            state.receipts.forget(given)
-            continue
-        for piece in slices(given):
-            give_way()
-            frames += state.take_in(piece, tally)
-    if work.tick is not None:
-        state.ticked_at = work.tick.at
-        state.budgets.refill(work.tick.at)
-        frames.append(work.tick)
-    return frames, tally
-
-
-def _as_arrival(gathered: Gathered) -> Arrival:
-    publishes = gathered.publishes
-    ids = np.frombuffer(b"".join(publishes.packet_ids), ">u2").astype(np.uint16)
-    return Arrival(
-        gathered.connection,
-        publishes.topics,
-        publishes.payloads,
-        ids,
-        publishes.redelivered,
-        gathered.received_at(),
-    )
+def _nobody() -> None:
+    """Nobody wants to be told."""

@@ -12,6 +12,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -133,8 +134,16 @@ class IntakeStatus:
         for device, remark in tally.remarks:
             self._note_remark(counts, names.get(device, str(device)), remark, at)
 
-    def fields(self, now: int, links: Iterable[Link]) -> dict[str, Any]:
-        """The whole status as JSON values; call it once a second."""
+    def fields(
+        self,
+        now: int,
+        links: Iterable[Link],
+        networks: Mapping[tuple[str, Lane], Link] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        """The whole status as JSON values; call it once a second.
+
+        ``links`` are those to our own broker, ``networks`` those to network servers.
+        """
         totals = {lane: (c.messages, c.readings) for lane, c in self.lanes.items()}
         self._history.append((now, totals))
         links = list(links)
@@ -143,7 +152,8 @@ class IntakeStatus:
             "pid": os.getpid(),
             "revision": self.revision,
             "broker": {link.name: "up" if link.is_up else "down" for link in links},
-            "connections": [_link_fields(link) for link in links],
+            "connections": [_link_fields(link) for link in (*links, *networks.values())],
+            "networks": _networks_fields(networks),
             "lanes": {lane.value: self._lane_fields(lane) for lane in Lane},
             "remarks": _example_fields(self._remarks, "device"),
             "rejected": _example_fields(self._rejected, "topic"),
@@ -215,6 +225,13 @@ def write_status(path: Path, fields: Mapping[str, Any]) -> None:
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(fields), encoding="utf-8")
     draft.replace(path)
+
+
+def _networks_fields(links: Mapping[tuple[str, Lane], Link]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for (network, lane), link in links.items():
+        found.setdefault(network, {})[lane.value] = "up" if link.is_up else "down"
+    return found
 
 
 def _link_fields(link: Link) -> dict[str, Any]:

@@ -85,14 +85,15 @@ class Tally:
 
 
 def chosen_rows(arrival: Arrival, rows: Indices) -> Arrival:
-    """Only these messages, none of them a repetition."""
+    """Only these messages."""
     chosen = rows.tolist()
+    again = set(arrival.redelivered)
     return Arrival(
         arrival.connection,
         [arrival.topics[row] for row in chosen],
         [arrival.payloads[row] for row in chosen],
         arrival.packet_id[rows],
-        (),
+        [place for place, row in enumerate(chosen) if row in again] if again else (),
         arrival.received_at[rows],
         arrival.network,
         [arrival.origins[row] for row in chosen] if arrival.origins else (),

@@ -66,16 +66,19 @@ class SelfWatch:
         journal: Callable[[ReadingsFrame], None],
         registry: Callable[[], RegistrySnapshot],
         consumers: Sequence[Consumer],
+        accounted: Sequence[Consumer],
         status: IntakeStatus,
         before: Mapping[str, float],
         now: Callable[[], int],
     ) -> None:
         """``name`` is what people call our connection, ``greeting`` what it says to the ``broker``.
 
-        ``consumers`` are those of the lanes; ``before`` the totals of an earlier process.
+        ``consumers`` are those of the lanes, ``accounted`` those of them that hear this broker;
+        ``before`` the totals of an earlier process.
         """
         self._places, self._journal, self._registry = places, journal, registry
         self._consumers, self._status, self._now = consumers, status, now
+        self._accounted = accounted
         self._per_minute = PerMinute(before, places.minute_ms)
         self._unaccounted = Unaccounted(places.minute_ms)
         self._connects: list[int] = []
@@ -117,8 +120,8 @@ class SelfWatch:
         if traffic is not None and at:
             self._unaccounted.add(at, traffic)
         self._counted = self._now(), self._our_counts()
-        connects = [consumer.link.connects for consumer in self._consumers]
-        if connects != self._connects or not all(c.link.is_up for c in self._consumers):
+        connects = [consumer.link.connects for consumer in self._accounted]
+        if connects != self._connects or not all(c.link.is_up for c in self._accounted):
             self._connects = connects
             self._unaccounted.forget()
             self._counted = 0, (0, 0, 0)
@@ -126,9 +129,9 @@ class SelfWatch:
     def _our_counts(self) -> tuple[int, int, int]:
         """Messages that came in, that we published, and that are not acknowledged yet."""
         return (
-            sum(consumer.received for consumer in self._consumers),
-            sum(consumer.published for consumer in self._consumers),
-            sum(consumer.pending for consumer in self._consumers),
+            sum(consumer.received for consumer in self._accounted),
+            sum(consumer.published for consumer in self._accounted),
+            sum(consumer.pending for consumer in self._accounted),
         )
 
     async def _report_again_and_again(self) -> None:
@@ -226,7 +229,7 @@ class SelfWatch:
 
     def _away_s(self, at: int) -> float:
         """For how long a lane has had no broker."""
-        down = [c.link.since_at for c in self._consumers if not c.link.is_up]
+        down = [c.link.since_at for c in self._accounted if not c.link.is_up]
         return max(0, at - min(down, default=at)) / 1000
 
     def _dropped(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ Refuses to know what is in messages and which devices there are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from devices import enrolment
@@ -36,6 +37,11 @@ def subscriptions(lane: Lane, shard: int, shards: int) -> list[tuple[str, int]]:
 def stray_subscriptions() -> list[tuple[str, int]]:
     """(filter, options) of all below our prefix; the broker's ACL leaves the strays of it."""
     return [("field/v1/#", _QOS_1 | _NO_RETAINED)]
+
+
+def network_subscriptions(filters: Iterable[str]) -> list[tuple[str, int]]:
+    """(filter, options) of a network server's topics."""
+    return [(one, _QOS_1 | _NO_RETAINED) for one in filters]
 
 
 def retired(lane: Lane, shard: int, shards: int) -> list[str]:

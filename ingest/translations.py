@@ -44,12 +44,32 @@ class Translations:
     def __init__(self) -> None:
         self._done: dict[int, Done] = {}
 
+    @classmethod
+    def together(cls, parts: Iterable[Translations]) -> Translations:
+        """What any of them holds: a raw frame may be translated into either lane."""
+        whole = cls()
+        for part in parts:
+            for epoch, (floor, above) in part.state().items():
+                whole.raise_floor(epoch, floor)
+                whole.add(epoch, np.array(above, np.uint64))
+        return whole
+
     def add(self, epoch: int, numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Note these numbers; mask of those that were not noted before."""
         done = self._done.setdefault(epoch, Done())
         is_new = np.fromiter((int(n) not in done for n in numbers), np.bool_, len(numbers))
         done.above.update(numbers[is_new].tolist())
         return is_new
+
+    def holds(self, epoch: int, n: int) -> bool:
+        """Whether frame ``n`` has been translated."""
+        done = self._done.get(epoch)
+        return done is not None and n in done
+
+    def floor(self, epoch: int) -> int:
+        """All up to here has been translated; 0 where nothing is known."""
+        done = self._done.get(epoch)
+        return done.floor if done is not None else 0
 
     def raise_floor(self, epoch: int, floor: int) -> None:
         """All up to ``floor`` is done and need not be named any more."""

@@ -8,11 +8,11 @@ from typing import cast
 import numpy as np
 
 from devices.registry import Registry
-from ingest.intake_lane import Work, _frames
 from ingest.lane import LaneState
 from ingest.mqtt import Gathered
 from ingest.mqtt_frames import Publishes
 from ingest.mqtt_session import Session
+from ingest.work import Work, frames_of
 from tests.ingest.field import NOW, open_town
 
 _TOPIC = b"field/v1/river-gauge/gauge-1/up"
@@ -26,7 +26,7 @@ def _gathered(*, is_repeated: bool) -> Gathered:
 
 
 def _repeated(state: LaneState, work: Work) -> int:
-    return _frames(state, work, NOW, lambda: None)[1].repeated
+    return frames_of(state, work, NOW, lambda: None)[1].repeated
 
 
 def test_a_session_is_forgotten_after_what_had_gathered_of_it(tmp_path: Path) -> None:

@@ -11,29 +11,33 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, insert, select, update
 
 from devices import tables
-from devices.datum import Datum, DatumError, faults
+from devices.datum import Datum, DatumError, at, faults
 
 FROM_THE_BEGINNING: Final = 0
 """Since when the first datum holds that somebody notes of a device without saying since when."""
 
 
-def add(connection: Connection, device: int, datum: Datum) -> bool:
-    """Note a datum of the device, or correct the one of the same moment; False: it stood there."""
-    for name, value, reason in faults(datum.gauge_zero_m, datum.mounting_height_m):
+def add(connection: Connection, device: int, given: Datum) -> bool:
+    """Note a datum of the device, or correct the one of the same moment; False: it stood there.
+
+    A height that is None is what it was at that moment.
+    """
+    for name, value, reason in faults(given.gauge_zero_m, given.mounting_height_m):
         raise DatumError(f"{name} {value!r}: {reason}")
-    table = tables.datum
-    this = (table.c.device == device) & (table.c.since == datum.since)
-    found = connection.execute(select(table).where(this)).one_or_none()
-    if found is not None and from_row(found) == datum:
+    before = at(history(connection, device), given.since)
+    datum = Datum(given.since, *_completed(given, before))
+    if before == datum:
         return False
+    table = tables.datum
     heights = {
         "gauge_zero_m": datum.gauge_zero_m,
         "mounting_height_m": datum.mounting_height_m,
         "changed_in": tables.PRESENT_REVISION,
     }
-    if found is None:
+    if before is None or before.since != datum.since:
         connection.execute(insert(table).values(device=device, since=datum.since, **heights))
     else:
+        this = (table.c.device == device) & (table.c.since == datum.since)
         connection.execute(update(table).where(this).values(**heights))
     return True
 
@@ -67,12 +71,18 @@ def note(connection: Connection, heights: Mapping[int, Heights], now: int) -> bo
     is_changed = False
     for device, given in heights.items():
         newest = known[device][-1] if device in known else None
-        since = FROM_THE_BEGINNING if newest is None else now
-        zero, height = _heights(newest)
-        wanted = (zero if given[0] is None else given[0], height if given[1] is None else given[1])
-        if wanted != (zero, height):
-            is_changed |= add(connection, device, Datum(since, *wanted))
+        wanted = Datum(FROM_THE_BEGINNING if newest is None else now, *given)
+        if _completed(wanted, newest) != _heights(newest):
+            is_changed |= add(connection, device, wanted)
     return is_changed
+
+
+def _completed(given: Datum, before: Datum | None) -> Heights:
+    zero, height = _heights(before)
+    return (
+        zero if given.gauge_zero_m is None else given.gauge_zero_m,
+        height if given.mounting_height_m is None else given.mounting_height_m,
+    )
 
 
 def _heights(datum: Datum | None) -> Heights:

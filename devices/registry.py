@@ -193,8 +193,8 @@ class Registry:
         """Note from when on a device's heights are measured from somewhere else.
 
         What was stored before stays as it is. False if it stands there already; one with the same
-        ``since`` is corrected. Raises KeyError for an unknown device id, DatumError for a datum
-        that cannot be.
+        ``since`` is corrected; a height that is None is what it was then. Raises KeyError for an
+        unknown device id, DatumError for a datum that cannot be.
         """
         with self._changing(device) as connection:
             is_changed = datum_history.add(connection, device, given)

@@ -15,7 +15,7 @@ from dashboards.parts import Parts, RowId, WithAdmin, WithParts
 from dashboards.registered import DeviceRecord, record
 from dashboards.registry_access import DeviceName, WithRegistryReader, field_device, seen_device
 from devices.database import writing
-from devices.datum import Datum, DatumError
+from devices.datum import Datum, DatumError, at
 from devices.drafts import DeviceDraft, DraftError
 from devices.maintenance import Maintenance, MaintenanceError
 from devices.open_data import OpenData
@@ -97,7 +97,10 @@ class NewUnit(UnitBody):
 
 
 class DatumBody(_Body):
-    """Heights from ``since`` (ms UTC, null: now) on: gauge zero T.P. m, mounting height m."""
+    """Heights from ``since`` (ms UTC, null: now) on: gauge zero T.P. m, mounting height m.
+
+    A height that is null is what it was then.
+    """
 
     since: Milliseconds | None = None
     gauge_zero_m: Finite | None = None
@@ -188,11 +191,12 @@ def add_datum(name: DeviceName, body: DatumBody, admin: WithAdmin, parts: WithPa
     since = now if body.since is None else body.since
     if since > now:
         raise _invalid("is still to come: note it when it is done", "since")
-    datum = Datum(since, body.gauge_zero_m, body.mounting_height_m)
+    given = Datum(since, body.gauge_zero_m, body.mounting_height_m)
     try:
-        is_changed = parts.registry.add_datum(device, datum)
+        is_changed = parts.registry.add_datum(device, given)
     except DatumError as error:
         raise _invalid(str(error)) from None
+    datum = at(parts.registry.snapshot().datums.get(device, ()), since) or given
     if is_changed:
         said = f"since {since}: zero {datum.gauge_zero_m} m, height {datum.mounting_height_m} m"
         _note(parts, admin, "datum.added", name, said)

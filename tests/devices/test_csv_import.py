@@ -73,7 +73,7 @@ def test_numbers_may_be_full_width() -> None:
         ("interval_s", "0", "1 to"),
         ("silence_after_s", "60", "at least the interval of 600"),
         ("silence_after_s", "inf", "a finite number"),
-        ("thresholds", "caution", "stage=value"),
+        ("thresholds", "caution", "name=value;name=value"),
         ("thresholds", "caution=x", "caution: a number expected"),
         ("thresholds", "caution=1;caution=2", "more than once"),
         ("thresholds", "cuation=3", "unknown stage"),
@@ -84,7 +84,8 @@ def test_numbers_may_be_full_width() -> None:
     ],
 )
 def test_a_bad_cell_is_named_by_line_column_and_value(column: str, cell: str, reason: str) -> None:
-    good = (ROW.rstrip("\n") + ",").split(",")
+    good = ROW.rstrip("\n").split(",")
+    good += [""] * (len(COLUMNS) - len(good))
     bad = [cell if name == column else value for name, value in zip(COLUMNS, good, strict=True)]
     text = HEADER + "T-1,trap" + "," * (len(COLUMNS) - 2) + "\n" + ",".join(bad) + "\n"
     drafts, (error,) = parse_devices(text)

@@ -38,8 +38,8 @@ from devices.senml_units import to_ours
 MAX_NAME_CHARS: Final = 256
 RELATIVE_BELOW_S: Final = 2**28
 """Times below are relative to now (RFC 8428, 4.5.3)."""
-VERSIONS: Final = (10, 26)
-"""RFC 8428, and the same with secondary units (RFC 9100)."""
+VERSIONS: Final = (*range(1, 11), 26)
+"""RFC 8428 and its drafts, and the same with secondary units (RFC 9100)."""
 
 _LABELS: Final[Mapping[Any, str]] = {
     -1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs",

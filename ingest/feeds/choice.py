@@ -68,5 +68,5 @@ def wanted(
 
 
 def _is_early(entry: Entry, kind: DocumentType, last_read: Mapping[str, int]) -> bool:
-    before = last_read.get(kind.type)
+    before = last_read.get(kind.type) if kind.every_s else None
     return before is not None and entry.listed_at - before < kind.every_s * 1000

@@ -42,6 +42,14 @@ def _intake(name: str, type_: MetricType, help_: str, key: str, *more: str, scal
     )
 
 
+def _translator(name: str, type_: MetricType, help_: str, key: str, *more: str, scale: float = 1.0
+                ) -> Metric:  # fmt: skip
+    return Metric(
+        f"satomori_translator_{name}", type_, help_, f"intake.translator.*.{key}",
+        (*_LANE, *more), scale,
+    )  # fmt: skip
+
+
 def _alerts(name: str, type_: MetricType, help_: str, key: str, scale: float = 1.0) -> Metric:
     return Metric(f"satomori_alerts_{name}", type_, help_, f"alerts.lanes.*.{key}", _LANE, scale)
 
@@ -109,6 +117,21 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("satomori_intake_sessions_lost_total", "counter", "Times the broker had forgotten the "
            "session: what it kept for us is lost.", "intake.connections.*.sessions_lost",
            ("connection",)),
+    # -- translation of what network servers and devices with a codec say
+    Metric("satomori_network_up", "gauge", "1 while the connection to the network server stands.",
+           "intake.networks.*.*", ("network", "lane")),
+    _translator("waiting_messages", "gauge", "Raw messages in the journal that are not translated "
+                "yet, as far as known.", "waiting"),
+    _translator("wait_seconds", "gauge", "Age of the oldest of them that is in work.", "lag_ms",
+                scale=_MS),
+    _translator("translated_messages_total", "counter", "Raw messages that became readings.",
+                "translated"),
+    _translator("passed_messages_total", "counter", "Raw messages that tell nothing to measure: "
+                "joins, second deliveries.", "passed.*", "what"),
+    _translator("failed_messages_total", "counter", "Raw messages put into the quarantine.",
+                "failed.*", "reason"),
+    Metric("satomori_codec_suspended", "gauge", "1 while a codec is not run because it hung.",
+           "intake.suspended_codecs.*", ("codec",)),
     # -- broker
     Metric("satomori_broker_log_events_total", "counter", "Troubles in the log of a child broker.",
            "system.broker_log.counts.*", ("event",)),

@@ -23,6 +23,10 @@ BINARY_PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homeb
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
+_EVENTS = "application/+/device/+/event/+"
+_DOWNLINKS = "application/+/device/+/command/down"
+"""Topics of ChirpStack."""
+
 _DEVICE_ACL = """\
 # A device publishes and listens on its own topics only; %u is the name it logged in with.
 pattern write field/v1/+/%u/up
@@ -99,15 +103,26 @@ def account_line(name: str, password: str, known: Mapping[str, str]) -> str:
     return line if line and is_password(line, password) else mosquitto_password_line(name, password)
 
 
-def intake_account(name: str, password: str, known: Mapping[str, str] = _NONE) -> Account:
-    """Intake: reads all field topics and the broker's state, answers on ``ack`` and ``down``."""
-    topics = (
+def intake_account(
+    name: str,
+    password: str,
+    known: Mapping[str, str] = _NONE,
+    *,
+    has_network: bool = False,
+) -> Account:
+    """Intake: reads all field topics and the broker's state, answers on ``ack`` and ``down``.
+
+    ``has_network``: a network server publishes here, too, is heard and given downlinks.
+    """
+    topics: tuple[str, ...] = (
         "topic read field/v1/#",
         "topic write field/v1/+/+/ack",
         "topic write field/v1/+/+/down",
         "topic write field/v1/enrol/+/answer",
         "topic read $SYS/#",
     )
+    if has_network:
+        topics += (f"topic read {_EVENTS}", f"topic write {_DOWNLINKS}")
     return Account(name, account_line(name, password, known), topics)
 
 
@@ -125,6 +140,18 @@ def simulator_account(name: str, password: str, known: Mapping[str, str] = _NONE
         "topic read field/v1/+/+/ack",
     )
     return Account(name, account_line(name, password, known), topics)
+
+
+def network_account(network: str, password: str, known: Mapping[str, str] = _NONE) -> Account:
+    """A ChirpStack that publishes on this broker: it writes its events and reads downlinks."""
+    name = network_username(network)
+    topics = (f"topic write {_EVENTS}", f"topic read {_DOWNLINKS}")
+    return Account(name, account_line(name, password, known), topics)
+
+
+def network_username(network: str) -> str:
+    """The broker account of a network server, by its name in the settings."""
+    return f"network-{network}"
 
 
 def enrolment_account(password_line: str) -> Account:

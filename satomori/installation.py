@@ -26,6 +26,8 @@ from satomori.broker import (
     enrolment_account,
     intake_account,
     known_lines,
+    network_account,
+    network_username,
     simulator_account,
     strays_account,
     write_access_files,
@@ -66,6 +68,8 @@ class Installation:
         self._make_secret(self.intake_password_file)
         self._make_secret(self.webhook_secret_file)
         self._make_secret(self.client_secret_file)
+        for network in self._networks_here:
+            self._make_secret(self.network_password_file(network))
         migrations.upgrade(self.settings.database_url)
         self._register_itself(now)
         self._seed_rules(now)
@@ -106,17 +110,21 @@ class Installation:
         rights.
         """
         password, intake = self.intake_password(), self.settings.broker.username
-        known = known_lines(self.broker, {intake, STRAYS, SIMULATOR})
+        networks = self._networks_here
+        own = {intake, STRAYS, SIMULATOR, ENROLMENT_ACCOUNT, *map(network_username, networks)}
+        known = known_lines(self.broker, own)
         accounts = [
-            intake_account(intake, password, known),
+            intake_account(intake, password, known, has_network=bool(networks)),
             strays_account(STRAYS, password, known),
         ]
+        for network in networks:
+            password = read_secret(self.network_password_file(network))
+            accounts.append(network_account(network, password, known))
         if self.simulator_password_file.exists():
             password = read_secret(self.simulator_password_file)
             accounts.append(simulator_account(SIMULATOR, password, known))
         if (line := enrolment_key.password_line(database)) is not None:
             accounts.append(enrolment_account(line))
-        own = {intake, STRAYS, SIMULATOR, ENROLMENT_ACCOUNT}
         credentials = Registry(database).credentials()
         return accounts + [
             Account(c.device, c.password_line) for c in credentials if c.device not in own
@@ -138,6 +146,15 @@ class Installation:
             yield
         finally:
             os.close(handle)
+
+    def network_password_file(self, network: str) -> Path:
+        """The password by which a network server logs in to our broker."""
+        return self.broker / f"network-{network}.password"
+
+    @property
+    def _networks_here(self) -> list[str]:
+        """Network servers that publish on our own broker, by their names."""
+        return [network.name for network in self.settings.networks if network.is_ours]
 
     @property
     def simulator_password_file(self) -> Path:

@@ -26,7 +26,9 @@ from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Channel
 from alerts.service import AlertService
 from dashboards.app import create_app, end_streams
+from dashboards.downlink_desk import NetworkLink
 from dashboards.settings import MapView
+from devices.codecs.library import Library
 from devices.database_room import keep_room
 from devices.frames import Lane
 from devices.registry import Registry
@@ -43,10 +45,18 @@ from ingest.self_watch import WatchPlaces
 from ingest.store_writer import StoreWriter
 from ingest.stores import open_store
 from ingest.stores.series_store import SeriesStore
+from ingest.translator import Translating
 from satomori.clock import now_ms
 from satomori.installation import STRAYS, Installation
+from satomori.networks import is_ours_used, network, network_address
 from satomori.patience import PatientProtocol, allow_many_connections
-from satomori.settings import Settings, SettingsError, feed_name, read_secret
+from satomori.settings import (
+    NetworkSettings,
+    Settings,
+    SettingsError,
+    feed_name,
+    read_secret,
+)
 from satomori.steady_reader import SteadyReader
 
 log = structlog.get_logger()
@@ -82,6 +92,10 @@ async def run_intake(settings: Settings) -> None:
         keep_ms=settings.journal.keep_h * 3_600_000,
         places=_watch_places(settings, place),
         readings_per_minute=settings.intake.readings_per_minute_per_device,
+        networks=[network(one, address) for one, address in _network_addresses(settings, place)],
+        translating=Translating(
+            _followers(place, "translator", is_woken=False), Library(registry.database)
+        ),
     )
     try:
         await intake.run()
@@ -146,6 +160,7 @@ async def run_web(settings: Settings) -> None:
         map_view=MapView(**settings.map.model_dump()),
         secure_cookies=settings.web.secure_cookies,
         access_point=settings.access_point,
+        networks=network_links(settings, place),
     )
     try:
         await _serve(_Server(server_options(settings, app)), app)
@@ -303,12 +318,32 @@ def _strays_address(settings: Settings, place: Installation) -> BrokerAddress | 
     return replace(_broker_address(settings, place), username=STRAYS)
 
 
+def network_links(settings: Settings, place: Installation) -> dict[str, NetworkLink]:
+    """Network servers by their names, as downlinks reach them."""
+    found = _network_addresses(settings, place)
+    return {one.name: NetworkLink(one.kind, address) for one, address in found}
+
+
+def _network_addresses(
+    settings: Settings, place: Installation
+) -> list[tuple[NetworkSettings, BrokerAddress]]:
+    """Each network server, and where it is heard and spoken to."""
+    ours = _broker_address(settings, place)
+    found = []
+    for one in settings.networks:
+        address = network_address(one, ours)
+        if one.password_file:
+            address = replace(address, password=_secret_reader(Path(one.password_file)))
+        found.append((one, address))
+    return found
+
+
 def _watch_places(settings: Settings, place: Installation) -> WatchPlaces:
     return WatchPlaces(
         status_dir=place.run,
         disks=(place.var, place.journal, place.store, place.broker),
         low_water_bytes=settings.journal.low_water_mib * MIB,
-        may_account=_strays_address(settings, place) is not None,
+        may_account=_strays_address(settings, place) is not None and not is_ours_used(settings),
         has_feed=settings.jma.enabled,
     )
 

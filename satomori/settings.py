@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from devices.access_card import AccessPoint
+from devices.networks import NetworkKind, subscriptions
 
 ENVIRONMENT_PREFIX = "SATOMORI__"
 JMA_INTERVAL_S = 60
@@ -101,6 +102,36 @@ class BrokerSettings(_Section):
     devices_host: str = ""
     devices_port: _Port = 0
     devices_tls: bool = False
+
+
+class NetworkSettings(_Section):
+    """A network server. Without a ``host`` it publishes on our own broker."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    kind: NetworkKind
+    host: str = ""
+    port: _Port = 0
+    username: str = ""
+    password_file: str = ""
+    tls_ca: str = ""
+    applications: tuple[str, ...] = ()
+    urgent_applications: tuple[str, ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it publishes on our own broker."""
+        return not self.host
+
+    @model_validator(mode="after")
+    def _can_be_subscribed(self) -> NetworkSettings:
+        subscriptions(self.kind, (*self.applications, *self.urgent_applications))
+        if self.is_ours and self.kind is NetworkKind.THE_THINGS_STACK:
+            raise ValueError("The Things Stack has a broker of its own: give its host")
+        if self.is_ours and (self.port or self.username or self.password_file or self.tls_ca):
+            raise ValueError("port, username, password_file and tls_ca belong to a host")
+        if bool(self.username) != bool(self.password_file):
+            raise ValueError("username and password_file are given together")
+        return self
 
 
 class IntakeSettings(_Section):
@@ -223,6 +254,7 @@ class MapSettings(_Section):
 class Settings(_Section):
     """All options, by section; ``source`` is the file they came from, if any."""
 
+    networks: tuple[NetworkSettings, ...] = ()
     paths: Paths = Paths()
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
@@ -235,6 +267,13 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     map: MapSettings = MapSettings()
     jma: JmaSettings = JmaSettings()
+
+    @model_validator(mode="after")
+    def _networks_have_names_of_their_own(self) -> Settings:
+        names = [network.name for network in self.networks]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"networks: two are called {twice[0]}")
+        return self
 
     @property
     def var(self) -> Path:

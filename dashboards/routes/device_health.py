@@ -123,13 +123,14 @@ def device_health(
     visitor: WithVisitor,
     parts: WithParts,
     severity: Annotated[int, Query(ge=0, le=3)] = 1,
+    only: bool = False,
     finding: Annotated[str | None, Query(max_length=_MAX_TEXT)] = None,
     area: Annotated[str | None, Query(max_length=_MAX_TEXT)] = None,
     kind: Annotated[str | None, Query(max_length=_MAX_TEXT)] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> Response:
-    """Devices of at least this ``severity``, worst first; with 0 those that are well too."""
+    """Devices of at least this ``severity`` (``only``: exactly), worst first; 0 is all well."""
     if finding is not None and finding not in _CODES:
         raise Refusal(422, "invalid", f"one of {', '.join(sorted(_CODES))}", path="query.finding")
     seen = _seen(parts, visitor.view)
@@ -138,7 +139,7 @@ def device_health(
         (
             one
             for one in known
-            if one.severity >= severity
+            if (one.severity == severity if only else one.severity >= severity)
             and (finding is None or finding in one.codes)
             and (area is None or seen[one.device].area == area)
             and (kind is None or seen[one.device].kind == kind)

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from devices.health.curves import STRAIGHT, share_left
+from devices.health.curves import STRAIGHT, plausible, share_left
 from devices.health.robust import Line, line
 from devices.readings import Float64s, Int64s
 
@@ -38,8 +38,12 @@ _JUMP_PERCENT: Final = 15.0
 _SEASON_SHARE: Final = 0.012  # by how much of its level a year's cold moves a voltage
 _SEASON_PERCENT: Final = 3.0
 _YEAR_DAYS: Final = 365.0
-_CURVE_ERROR: Final = 0.3
-_STRAIGHT_LEAST: Final = 0.35
+_SHAPE_ERROR: Final = 0.4
+_READ_WRONG: Final = {"li-socl2": 0.025, "li-mno2": 0.012}
+_USUALLY_WRONG: Final = 0.008
+_WIDEST: Final = 5.0
+_SHORT_DAYS: Final = 14.0
+_LASTING_DAYS: Final = 180.0
 _STEEPER: Final = 1.5
 _RECHARGED_SHARE: Final = 0.35
 _ENDS: Final = ((1.8, 1.0), (2.45, 1.6), (3.4, 2.4), (3.75, 3.0), (4.35, 3.3), (5.2, 3.6),
@@ -118,58 +122,93 @@ def forecast(
 
 
 def _judged(said: Battery, day: Int64s, level: Float64s, today: int, cell: Cell) -> Battery:
-    """The line through the days of one battery, if it says anything."""
-    fitted = line(day.astype(np.float64), level)
-    if fitted is None or said.unit is None or said.end is None:
+    """What the lines through the days of one battery say together, if they say anything."""
+    x = day.astype(np.float64)
+    fitted = line(x, level)
+    if fitted is None or said.end is None:
         return said
-    unit, end = said.unit, said.end
     said = _as(said, "unsure", per_year=fitted.slope * _YEAR_DAYS)
     if _is_recharged(day, level, fitted):
         return _as(said, "recharged")
-    left, left_at_end = level, end
-    if cell.curve != STRAIGHT and unit == "V":
-        left = share_left(level, cell.curve, cell.cells_in_series)
-        left_at_end = float(share_left(np.array([end]), cell.curve, cell.cells_in_series)[0])
-    elif _is_flat_cell(unit, fitted):
-        return _as(said, "unsure", why="flat_cell")
-    is_curve = left is not level
-    return _extrapolated(said, day, left, left_at_end, today, is_curve=is_curve)
+    spans = [
+        span
+        for left, end in _ways(level, said.end, said.unit, cell)
+        if (span := _span(said, x, left, end, today)) is not None
+    ]
+    return _joined(said, spans) if spans else _as(said, "unsure", why="rising")
 
 
-def _extrapolated(
-    said: Battery, day: Int64s, left: Float64s, end: float, today: int, *, is_curve: bool
-) -> Battery:
-    x = day.astype(np.float64)
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Days left as one reading of the curve has it; inf: no end in sight."""
+
+    low: float
+    likely: float
+    high: float
+
+
+def _ways(
+    level: Float64s, end: float, unit: Unit | None, cell: Cell
+) -> list[tuple[Float64s, float]]:
+    """What may be left day by day, and at the end, by each curve that the battery may follow.
+
+    Each also for a voltage that is read a little too high or too low: where a curve is flat, that
+    is the difference between half full and nearly empty.
+    """
+    if unit == "%":
+        return [(level, end)]
+    cells = ((cell.curve, cell.cells_in_series),)
+    if cell.curve == STRAIGHT:
+        cells = plausible(float(np.quantile(level, 0.95)))
+    ways = []
+    for curve, n in cells:
+        at_end = float(share_left(np.array([end]), curve, n)[0])
+        error = _READ_WRONG.get(curve, _USUALLY_WRONG)
+        for wrong in (-error, 0.0, error):
+            left = share_left(level * (1.0 + wrong), curve, n)
+            ways.append((left, min(at_end, float(left.min()))))
+    return ways or [(level, end)]
+
+
+def _span(said: Battery, x: Float64s, left: Float64s, end: float, today: int) -> _Span | None:
+    """How long ``left`` lasts until ``end``; None where it does not fall."""
     whole = line(x, left)
     if whole is None:
-        return said
+        return None
     used = _steepest(x, left, whole)
-    error = float(np.hypot(used.slope_error, _season_slope(said, day, is_curve)))
-    over = max(used.at(float(today)), float(np.median(left[-5:]))) - end
+    error = float(np.hypot(used.slope_error, _season_slope(said, left, x)))
+    over = float(np.median(left[-7:])) - end - max(float(today) - x[-1], 0.0) * -used.slope
+    over = max(over, 0.0)
     fastest, slowest = -(used.slope - _SIGMAS * error), -(used.slope + _SIGMAS * error)
     if fastest <= 0:
-        return _as(said, "unsure", why="rising")
-    low = over / fastest
-    low *= 1.0 - _CURVE_ERROR if is_curve else _STRAIGHT_LEAST + 0.4 * _seen(left, over)
-    if low > HORIZON_DAYS:
-        return _as(said, "lasting", days_low=HORIZON_DAYS)
-    high = over / slowest * (1.0 + _CURVE_ERROR) if slowest > 0 else np.inf
+        return None
     likely = over / -used.slope if used.slope < 0 else np.inf
-    if likely > 2 * HORIZON_DAYS:  # it may end, and nobody can say when
-        return _as(said, "lasting", days_low=round(max(low, 0.0)))
-    return _as(
-        said,
-        "forecast",
-        days=round(max(likely, 0.0)),
-        days_low=round(max(min(low, likely), 0.0)),
-        days_high=round(high) if high <= 2 * HORIZON_DAYS else None,
+    return _Span(
+        over / fastest * (1.0 - _SHAPE_ERROR),
+        likely,
+        over / slowest * (1.0 + _SHAPE_ERROR) if slowest > 0 else np.inf,
     )
 
 
-def _seen(left: Float64s, over: float) -> float:
-    """How much of the way from the first level to the end has been seen, 0..1."""
-    way = float(np.median(left[:5])) - float(np.median(left[-5:]))
-    return float(np.clip(way / (way + over), 0.0, 1.0)) if way > 0 else 0.0
+def _joined(said: Battery, spans: Sequence[_Span]) -> Battery:
+    """One forecast of all that may be; nothing is named where they differ too much to be of use."""
+    low = min(span.low for span in spans)
+    high = max(span.high for span in spans)
+    likely = float(np.median([span.likely for span in spans]))
+    if low > HORIZON_DAYS:
+        return _as(said, "lasting", days_low=HORIZON_DAYS)
+    if low > _LASTING_DAYS and likely > 2 * HORIZON_DAYS:
+        return _as(said, "lasting", days_low=round(low))
+    if likely > _WIDEST * max(low, _SHORT_DAYS):
+        return _as(said, "unsure", why="flat_cell")
+    days = round(likely)
+    return _as(
+        said,
+        "forecast",
+        days=days,
+        days_low=min(round(low), days),
+        days_high=max(round(high), days) if high <= 2 * HORIZON_DAYS else None,
+    )
 
 
 def _steepest(x: Float64s, left: Float64s, whole: Line) -> Line:
@@ -182,18 +221,11 @@ def _steepest(x: Float64s, left: Float64s, whole: Line) -> Line:
     return last if is_clear and last.slope < _STEEPER * min(whole.slope, 0.0) else whole
 
 
-def _season_slope(said: Battery, day: Int64s, is_curve: bool) -> float:
+def _season_slope(said: Battery, left: Float64s, x: Float64s) -> float:
     """What a change of season may have added to the slope, where it was not told apart."""
-    swing = _SEASON_PERCENT if said.unit == "%" else _SEASON_SHARE * (said.level or 0.0)
-    if is_curve:
-        swing = 0.03
-    span = float(day[-1] - day[0] + 1)
-    return swing / max(span, 1.0) * min(_YEAR_DAYS / span, 1.0)
-
-
-def _is_flat_cell(unit: Unit, fitted: Line) -> bool:
-    """Lithium thionyl chloride in the flat of its life: its voltage tells nothing of its end."""
-    return unit == "V" and 3.4 < fitted.level < 3.75 and fitted.slope * _YEAR_DAYS > -0.15
+    span = float(x[-1] - x[0] + 1)
+    share = _SEASON_PERCENT / 100.0 if said.unit == "%" else _SEASON_SHARE
+    return share * float(np.max(left)) / span * min(_YEAR_DAYS / span, 1.0)
 
 
 def _is_recharged(day: Int64s, level: Float64s, fitted: Line) -> bool:

@@ -30,6 +30,10 @@ _VOLTS_A_CELL: Final[Mapping[str, Float64s]] = MappingProxyType(
         "li-ion": np.array([3.0, 3.3, 3.45, 3.57, 3.66, 3.72, 3.82, 3.95, 4.1, 4.2]),
     }
 )
+_FRESH: Final = (("alkaline", 1.42, 1.66, 4), ("li-mno2", 2.88, 3.35, 2),
+                 ("li-socl2", 3.48, 3.74, 2), ("li-ion", 3.92, 4.25, 3))  # fmt: skip
+"""Fresh voltage of one cell from, to, and how many stand in series at most."""
+
 CELLS: Final = frozenset({STRAIGHT, *_VOLTS_A_CELL})
 """Names of the kinds of cell."""
 
@@ -38,3 +42,13 @@ def share_left(volts: Float64s, cell: str, cells_in_series: float = 1.0) -> Floa
     """Share of the charge left (0..1) by the voltage of the battery; NaN stays NaN."""
     left: Float64s = np.interp(volts / cells_in_series, _VOLTS_A_CELL[cell], _LEFT)
     return np.where(np.isfinite(volts), left, np.nan)
+
+
+def plausible(fresh: float) -> tuple[tuple[str, float], ...]:
+    """Kinds of cell, and how many in series, that have this voltage when fresh; none may."""
+    return tuple(
+        (cell, float(n))
+        for cell, low, high, most in _FRESH
+        for n in range(1, most + 1)
+        if low <= fresh / n <= high
+    )

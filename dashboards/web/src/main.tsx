@@ -7,6 +7,7 @@ import "./styles/frame.css";
 import "./styles/lists.css";
 import "./styles/map.css";
 import "./styles/panel.css";
+import "./styles/health.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

@@ -1,5 +1,6 @@
 // Calls to the HTTP API. Knows addresses and errors, never what a page does with the answer.
 
+import { healthQuery, type HealthFilter, type HealthList, type HealthRow } from "./health";
 import type { Alarm, AlarmDetail, ConsumptionInterval, ConsumptionStep, MapConfig, Me, Samples, StationDetail } from "./types";
 
 /** The server refused or could not be reached; `status` is 0 when nothing answered. */
@@ -74,6 +75,10 @@ export const api = {
       `/api/stations/${encodeURIComponent(name)}/consumption?from=${from}&to=${to}&step=${step}`,
       signal,
     ),
+  health: (filter: HealthFilter, limit: number, signal: AbortSignal) =>
+    get<HealthList>(`/api/device-health?${healthQuery(filter, limit)}`, signal),
+  healthOf: (name: string, signal: AbortSignal) =>
+    get<HealthRow>(`/api/device-health/${encodeURIComponent(name)}`, signal),
   samples: (series: number, start_at: number, end_at: number, signal: AbortSignal) =>
     get<Samples>(
       `/api/series/${series}?start_at=${start_at}&end_at=${end_at}&max_points=800`,

@@ -8,6 +8,7 @@ import type { Feed } from "../live/faults";
 import { newestReceived } from "../live/faults";
 import { useLive, useNow } from "../live/store";
 import { Brand, LanguageSwitch } from "./Brand";
+import type { Page } from "./usePage";
 
 interface HeaderProps {
   readonly me: Me;
@@ -15,9 +16,11 @@ interface HeaderProps {
   readonly city: string | undefined;
   readonly open_alarms: number;
   readonly onLeft: () => void;
+  readonly page: Page | null; // null: there is only the map
+  readonly onMap: () => void;
 }
 
-export function Header({ me, feed, city, open_alarms, onLeft }: HeaderProps) {
+export function Header({ me, feed, city, open_alarms, onLeft, page, onMap }: HeaderProps) {
   const { t } = useSpeech();
   useEffect(() => {
     const prefix = feed.kind === "fault" ? `⚠ ${t.fault_short}` : open_alarms > 0 ? `(${open_alarms}) ${t.alarms}` : null;
@@ -36,6 +39,7 @@ export function Header({ me, feed, city, open_alarms, onLeft }: HeaderProps) {
     <header className="header">
       <h1 className="only-spoken">{t.brand}{city !== undefined && ` ${city}`}</h1>
       <Brand city={city} />
+      {page !== null && <Pages page={page} onMap={onMap} />}
       <Clock />
       <Freshness feed={feed} />
       <div className="header-person">
@@ -44,6 +48,16 @@ export function Header({ me, feed, city, open_alarms, onLeft }: HeaderProps) {
         <button type="button" className="button-quiet" onClick={() => void leave()}>{t.logout}</button>
       </div>
     </header>
+  );
+}
+
+function Pages({ page, onMap }: { readonly page: Page; readonly onMap: () => void }) {
+  const { t } = useSpeech();
+  return (
+    <nav className="pages" aria-label={t.pages}>
+      <button type="button" aria-current={page === "map" ? "page" : undefined} onClick={onMap}>{t.page_map}</button>
+      <a href="#health" aria-current={page === "health" ? "page" : undefined} data-testid="page-health">{t.health_title}</a>
+    </nav>
   );
 }
 

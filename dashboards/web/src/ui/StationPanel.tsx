@@ -9,6 +9,7 @@ import { useLive, useNow } from "../live/store";
 import { AlarmCard } from "./AlarmCard";
 import { ConsumptionSection } from "./ConsumptionSection";
 import { CourseSection } from "./CourseSection";
+import { HealthSection } from "./HealthSection";
 import { Readout } from "./Readout";
 import { ValueTable } from "./ValueTable";
 
@@ -55,6 +56,7 @@ export function StationPanel({ station, me, onClose }: StationPanelProps) {
         <ConsumptionSection station={station} />
         <ValueTable station={station} />
         <LostData station={station} />
+        <HealthSection station={station} me={me} />
       </div>
     </aside>
   );

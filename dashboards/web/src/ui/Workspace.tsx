@@ -17,6 +17,8 @@ import { StationList } from "./StationList";
 import { StationPanel } from "./StationPanel";
 import { StationTable } from "./StationTable";
 import { cityName, useBasemap, useMapConfig } from "./useMapData";
+import { HealthPage } from "./HealthPage";
+import { usePage, type Page } from "./usePage";
 import { useSelection } from "./useSelection";
 
 const MapView = lazy(() => import("./MapView")); // the map library is most of the code
@@ -40,6 +42,9 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
   const [view, setView] = useState<View>("map");
   const [has_map, setHasMap] = useState(true);
   const [name, choose] = useSelection();
+  const [asked_page, leavePage] = usePage();
+  const has_health = me.role !== "public";
+  const page: Page = has_health ? asked_page : "map";
 
   const sorted = useMemo(() => sortStations(live.stations.values()), [live.stations]);
   const listed = useMemo(() => sorted.filter((s) => me.role === "admin" || !isInstallation(s)), [sorted, me.role]);
@@ -80,29 +85,31 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
     (chosen: Tab) => {
       setTab(chosen);
       choose(null); // on a narrow screen the open station covers the tabs' views
+      leavePage();
     },
-    [choose],
+    [choose, leavePage],
   );
   const mapFailed = useCallback(() => setHasMap(false), []);
   const note = <FilterNote shown={shown.length} all={listed.length} filter={filter} onFilter={setFilter} />;
   const is_table = view === "table" || !has_map;
 
   return (
-    <div className="workspace" data-tab={tab} data-feed={feed.kind} data-panel={selected !== null}>
+    <div className="workspace" data-tab={tab} data-page={page} data-feed={feed.kind} data-panel={selected !== null}>
       <nav className="skip">
         <a href="#alarms" onClick={() => setTab("alarms")}>{t.skip_to_alarms}</a>
         <a href="#stations" onClick={() => setTab("stations")}>{t.skip_to_stations}</a>
       </nav>
       <Announcer />
       <Header
-        me={me} feed={feed} open_alarms={open_alarms} onLeft={onLeft}
+        me={me} feed={feed} open_alarms={open_alarms} onLeft={onLeft} page={has_health ? page : null} onMap={leavePage}
         city={basemap === null ? undefined : cityName(basemap, language)}
       />
       <div>
         <FaultBar feed={feed} />
         <DelayBar feed={feed} />
       </div>
-      <main className="body">
+      {page === "health" && <main className="page"><HealthPage /></main>}
+      {page === "map" && <main className="body">
         <div className="side">
           <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} role={me.role} onChoose={open} />
           <StationList
@@ -132,8 +139,8 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
           )}
         </div>
         {selected !== null && <StationPanel key={selected.id} station={selected} me={me} onClose={close} />}
-      </main>
-      <Tabs tab={tab} open_alarms={open_alarms} onTab={changeTab} />
+      </main>}
+      <Tabs tab={page === "map" ? tab : null} has_health={has_health} open_alarms={open_alarms} onTab={changeTab} />
     </div>
   );
 }
@@ -159,12 +166,13 @@ function ViewSwitch({ view, has_map, onView }: ViewSwitchProps) {
 }
 
 interface TabsProps {
-  readonly tab: Tab;
+  readonly tab: Tab | null; // null: another page is open
+  readonly has_health: boolean;
   readonly open_alarms: number;
   readonly onTab: (tab: Tab) => void;
 }
 
-function Tabs({ tab, open_alarms, onTab }: TabsProps) {
+function Tabs({ tab, has_health, open_alarms, onTab }: TabsProps) {
   const { t } = useSpeech();
   const words: Record<Tab, string> = { alarms: t.alarms, map: t.view_map, stations: t.view_stations };
   return (
@@ -175,6 +183,7 @@ function Tabs({ tab, open_alarms, onTab }: TabsProps) {
           {one === "alarms" && open_alarms > 0 && <span className="badge-count">{open_alarms}</span>}
         </button>
       ))}
+      {has_health && <a href="#health" aria-current={tab === null} data-testid="tab-health">{t.health_tab}</a>}
     </nav>
   );
 }

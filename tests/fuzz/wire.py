@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from devices.datum import Datum
 from devices.drafts import DeviceDraft
 from devices.frames import Lane, SeriesDefinition
 from devices.kinds import KINDS
@@ -16,6 +17,7 @@ from devices.payload import QUANTITY_NAMES, decode, decode_batch
 from devices.registry import Device, RegistrySnapshot
 from ingest.check import Checker
 from ingest.decode import Decoder
+from ingest.derive import Derivation
 from ingest.mqtt_frames import Control, FrameParser, ProtocolError, Publishes, Version
 from ingest.mqtt_session import ConnectionEndedError, Greeting, RefusedError, Session
 from ingest.topics import lane_of
@@ -137,6 +139,7 @@ async def _hear(data: bytes) -> None:
 _PAYLOAD_TOKENS = (
     *NUMBERS, *(f'"{name}"'.encode() for name in QUANTITY_NAMES[:6]), b'"v":{', b'"t":', b'"n":',
     b'"d":', b'"boot":', b"[", b"]", b"{", b"}", b",", b":", b"\\ud800", b"\xef\xbb\xbf", b"\0\0",
+    b'{"v":{"water.distance":1.5}}',
 )  # fmt: skip
 
 
@@ -167,6 +170,8 @@ def payload(data: bytes) -> None:
 
 # --- messages with their topics, as intake takes them in -----------------------------------------
 
+_RECEIVED_AT = 1_792_540_900_000
+
 
 def _device(number: int, name: str, kind: str, gateway: str | None = None) -> Device:
     draft = DeviceDraft(name, kind)
@@ -190,11 +195,12 @@ def _snapshot() -> RegistrySnapshot:
     return RegistrySnapshot(
         1, {d.id: d for d in devices}, {d.name: d for d in devices},
         {(d.device, d.quantity): n for n, d in definitions.items()}, definitions,
+        datums={1: (Datum(0, None, 5.0), Datum(_RECEIVED_AT, 12.0, None))},
     )  # fmt: skip
 
 
 _SNAPSHOT = _snapshot()
-_RECEIVED_AT = 1_792_540_900_000
+_DERIVATION = Derivation(_SNAPSHOT)
 
 
 def messages(data: bytes) -> None:
@@ -205,7 +211,9 @@ def messages(data: bytes) -> None:
         assert lane_of(topic.decode("utf-8", "surrogateescape")) in tuple(Lane)
     decoder, checker = Decoder(_SNAPSHOT), Checker()
     checker.define(_SNAPSHOT.definitions.values())
-    decoded = decoder.decode(topics, payloads, np.full(len(lines), _RECEIVED_AT, np.int64))
+    sent = decoder.decode(topics, payloads, np.full(len(lines), _RECEIVED_AT, np.int64))
+    decoded = _DERIVATION.add(sent)
+    assert len(sent.value) <= len(decoded.value) <= 2 * len(sent.value)
     heard = {*decoded.message.tolist(), *(i for i, _ in decoded.statuses),
              *(i for i, _ in decoded.rejected)}  # fmt: skip
     assert heard == set(range(len(lines))), "every message has an outcome"

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from devices.units import UnitDraft
-from satomori import waiting_command
+from satomori import downlink_command, waiting_command
 from satomori.options import Config, Json
 from satomori.settings import SettingsError, load_settings
 
@@ -20,6 +20,7 @@ devices_app = typer.Typer(
     no_args_is_help=True, help="Devices: import, list, show, replace, credentials, waiting list."
 )
 waiting_command.add_to(devices_app)
+downlink_command.add_to(devices_app)
 
 
 Service = Annotated[

@@ -30,6 +30,7 @@ from dashboards.pages import page_router
 from dashboards.parts import Parts, visitor_of
 from dashboards.routes import (
     alarms,
+    codecs,
     consumption,
     credentials,
     device_changes,
@@ -170,6 +171,7 @@ def create_app(
         consumption,
         alarms,
         quarantine_routes,
+        codecs,
         credentials,
         waiting,
         devices,

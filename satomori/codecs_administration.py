@@ -5,38 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from dashboards import auth
+from dashboards import codecs_admin
 from devices.codecs import codec_store
-from devices.codecs.codec_store import Record
-from devices.codecs.guess import Guess, guess
-from devices.codecs.importing import answers_of
+from devices.codecs.codec_store import Brief, Record
+from devices.codecs.guess import Guess
+from devices.codecs.importing import unmapped
 from devices.codecs.mapping import MappingError, QuantityMapping, to_json
 from devices.codecs.mapping_text import from_text, to_text
-from devices.database import writing
-from devices.kinds import FIELD_KINDS
-from devices.registry import Registry
 from satomori.clock import now_ms
-
-BY: Final = "command line"
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The codecs that are kept."""
 
-    records: tuple[Record, ...]
+    briefs: tuple[Brief, ...]
 
     def as_json(self) -> str:
         """``{"codecs": [{name, is_enabled, is_mapped, …}]}``."""
-        return json.dumps({"codecs": [_brief(r) for r in self.records]}, ensure_ascii=False)
+        return json.dumps({"codecs": [_brief(one) for one in self.briefs]}, ensure_ascii=False)
 
     def as_text(self) -> str:
         """A line a codec."""
-        return "\n".join(map(_line, self.records)) or "no codecs: satomori codecs import PATH"
+        return "\n".join(map(_line, self.briefs)) or "no codecs: satomori codecs import PATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,7 @@ class Shown:
             "models": [model.model_name or model.model for model in one.models],
             "failures": list(one.failures),
             "mapping": None if one.mapping is None else to_json(one.mapping),
+            "unmapped": list(unmapped(one)),
             "examples": list(one.examples),
         }
         return json.dumps(_brief(one) | more, ensure_ascii=False)
@@ -73,6 +69,8 @@ class Shown:
             lines.append("no mapping")
         else:
             lines += [f"mapping ({state}):", *(f"  {text}" for text in to_text(one.mapping))]
+        if left_out := unmapped(one):
+            lines.append(f"could be read too: {', '.join(left_out)}")
         return "\n".join(lines)
 
 
@@ -129,7 +127,7 @@ class Proposal:
 
 def listing(database: Engine) -> Listing:
     """All codecs."""
-    return Listing(codec_store.records(database))
+    return Listing(codec_store.briefs(database))
 
 
 def shown(database: Engine, name: str) -> Shown:
@@ -139,12 +137,9 @@ def shown(database: Engine, name: str) -> Shown:
 
 def enable(database: Engine, name: str, is_enabled: bool) -> str:
     """Enable or disable. Raises UnknownCodec."""
-    now = now_ms()
-    with writing(database) as connection:
-        codec_store.set_enabled(connection, name, is_enabled, by=BY, now=now)
-        _note(connection, now, "codec.enabled" if is_enabled else "codec.disabled", name)
-    Registry(database).bump_revision()
-    one = codec_store.record(database, name)
+    one = codecs_admin.set_enabled(
+        database, name, is_enabled, person=None, by=codecs_admin.COMMAND_LINE, now=now_ms()
+    )
     if is_enabled and not one.is_mapping_confirmed:
         return f"{name}: enabled; confirm how it is read: satomori codecs guess {name}"
     return f"{name}: {'enabled' if is_enabled else 'disabled'}"
@@ -159,9 +154,7 @@ def map_codec(database: Engine, name: str, texts: Sequence[str]) -> str:
 
 def propose(database: Engine, name: str, kind: str, *, is_accepted: bool) -> Proposal:
     """Guess a mapping, and confirm it if it is accepted. Raises UnknownCodec, MappingError."""
-    if kind and kind not in FIELD_KINDS:
-        raise MappingError(f"no kind is called {kind!r}: {', '.join(FIELD_KINDS)}")
-    found = guess(answers_of(codec_store.record(database, name)), kind or None)
+    found = codecs_admin.proposal(database, name, kind)
     if is_accepted and not (found.mapping.entries or found.mapping.uses_normalized):
         raise MappingError(f"{name}: nothing to accept; satomori codecs map {name} …")
     if is_accepted:
@@ -170,18 +163,12 @@ def propose(database: Engine, name: str, kind: str, *, is_accepted: bool) -> Pro
 
 
 def _confirm(database: Engine, name: str, mapping: QuantityMapping) -> None:
-    now = now_ms()
-    with writing(database) as connection:
-        codec_store.set_mapping(connection, name, mapping, by=BY, now=now)
-        _note(connection, now, "codec.mapped", name)
-    Registry(database).bump_revision()
+    codecs_admin.set_mapping(
+        database, name, mapping, person=None, by=codecs_admin.COMMAND_LINE, now=now_ms()
+    )
 
 
-def _note(connection: Connection, now: int, action: str, name: str) -> None:
-    auth.note(connection, now, None, action, name)
-
-
-def _brief(one: Record) -> dict[str, Any]:
+def _brief(one: Record | Brief) -> dict[str, Any]:
     return {
         "name": one.name,
         "is_enabled": one.is_enabled,
@@ -194,7 +181,7 @@ def _brief(one: Record) -> dict[str, Any]:
     }
 
 
-def _line(one: Record) -> str:
+def _line(one: Record | Brief) -> str:
     state = "enabled" if one.is_enabled else "disabled"
     mapped = "mapped" if one.is_mapping_confirmed else "not mapped"
     passed = one.uplink_passed + one.downlink_passed

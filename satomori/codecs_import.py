@@ -26,13 +26,17 @@ _AT_ONCE: Final = 16  # records a write transaction: 50 ms at most
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one codec. ``needs_mapping``: enabled, but nobody confirmed how it is read."""
+    """What became of one codec. ``needs_mapping``: enabled, but nobody confirmed how it is read.
+
+    ``unmapped`` are quantities that could be read from it and are not.
+    """
 
     codec: str
     what: str
     text: str
     is_enabled: bool
     needs_mapping: bool
+    unmapped: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,12 @@ class Summary:
                 f"{self.needs_mapping} of the enabled ones wait for a confirmed mapping: "
                 "satomori codecs guess NAME --accept"
             )
+        partly = [o for o in self.outcomes if o.unmapped and o.is_enabled and not o.needs_mapping]
+        lines += [
+            f"{o.codec}: normalizeUplink or its mapping leaves out {', '.join(o.unmapped)}; "
+            f"satomori codecs guess {o.codec}"
+            for o in partly
+        ]
         return "\n".join(lines)
 
 
@@ -125,7 +135,7 @@ def _summary(decisions: Sequence[Decision], unreadable: Sequence[tuple[str, str]
     outcomes = tuple(
         Outcome(
             d.record.name, d.word, d.text, d.record.is_enabled,
-            d.record.is_enabled and not d.record.is_mapping_confirmed,
+            d.record.is_enabled and not d.record.is_mapping_confirmed, d.unmapped,
         )
         for d in decisions
     )  # fmt: skip

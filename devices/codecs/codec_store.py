@@ -54,6 +54,21 @@ class Record:
         return not self.failures
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A line of the list of codecs."""
+
+    name: str
+    vendor: str
+    is_enabled: bool
+    is_mapping_confirmed: bool
+    uplink_vectors: int
+    uplink_passed: int
+    downlink_vectors: int
+    downlink_passed: int
+    may_reuse: bool
+
+
 class UnknownCodec(KeyError):
     """No codec has this name."""
 
@@ -65,8 +80,16 @@ class UnknownCodec(KeyError):
         return f"no codec is called {self.name!r}"
 
 
+def briefs(database: Engine) -> tuple[Brief, ...]:
+    """All codecs by name, without their scripts and examples."""
+    columns = [tables.codec.c[field.name] for field in fields(Brief)]
+    with database.connect() as connection:
+        rows = connection.execute(select(*columns).order_by(tables.codec.c.name))
+        return tuple(Brief(**row._mapping) for row in rows)
+
+
 def records(database: Engine) -> tuple[Record, ...]:
-    """All codecs by name."""
+    """All codecs by name, with all that is kept of them."""
     with database.connect() as connection:
         rows = connection.execute(select(tables.codec).order_by(tables.codec.c.name))
         return tuple(map(_record, rows))

@@ -24,6 +24,13 @@ _HERE: Final = Path(__file__).parent
 _GLUE: Final = (_HERE / "glue.js").read_text(encoding="utf-8")
 _BUFFER: Final = (_HERE / "buffer.js").read_text(encoding="utf-8")
 _NAMES_BUFFER: Final = re.compile(r"\bBuffer\b")
+_NAMES_CONSOLE: Final = re.compile(r"\bconsole\b")
+_CONSOLE: Final = (
+    "var console = {};"
+    "['log', 'info', 'warn', 'error', 'debug', 'trace'].forEach(function (name) {"
+    " console[name] = function () {} });"
+)
+"""Many vendors forget a line of debugging: it goes nowhere, and costs no message."""
 
 _MODULE: Final = "var module = { exports: {} }; var exports = module.exports;"
 _NAMED: Final = re.compile(r"'?(module|exports|require)'? is not defined")
@@ -91,6 +98,8 @@ class Engine:
         try:
             if _NAMES_BUFFER.search(script):
                 context.eval(_BUFFER)
+            if _NAMES_CONSOLE.search(script):
+                context.eval(_CONSOLE)
             for part in (prelude, script, finish):
                 if part:
                     context.eval(part)

@@ -43,6 +43,11 @@ class Decision:
     word: str
     text: str
 
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """Quantities that could be read from it and are not, as far as can be guessed."""
+        return unmapped(self.record)
+
 
 async def examined(path: Path, only: str, now: int) -> AsyncIterator[Record | Unreadable]:
     """Each codec at ``path`` with all that was shown of it, one after another, not yet decided.
@@ -52,7 +57,7 @@ async def examined(path: Path, only: str, now: int) -> AsyncIterator[Record | Un
     """
     models: dict[Path, Mapping[str, tuple[Model, ...]]] = {}
     count = 0
-    async with CodecPool() as trials, CodecPool(workers=1) as reuse:
+    async with CodecPool(workers=1) as pool:  # what is kept between two calls meets both
         for one in find(path):
             if isinstance(one, Unreadable):
                 if not only or one.file.parent.name == only:
@@ -63,8 +68,8 @@ async def examined(path: Path, only: str, now: int) -> AsyncIterator[Record | Un
             count += 1
             folder = _vendor_folder(one)
             models.setdefault(folder, models_in(folder))
-            trial = await try_one(one, trials)
-            is_reusable = trial.has_passed and await may_reuse(trial.published, reuse)
+            trial = await try_one(one, pool)
+            is_reusable = trial.has_passed and await may_reuse(trial.published, pool)
             yield _found(trial, is_reusable, _models_of(one, models[folder]), now)
 
 
@@ -160,6 +165,13 @@ def _quantities(mapping: QuantityMapping | None, record: Record) -> set[str]:
         for sample in to_samples(answer, mapping or QuantityMapping(), record.imported_at)
     )
     return {quantity for sample in samples for quantity in sample.values}
+
+
+def unmapped(record: Record) -> tuple[str, ...]:
+    """Quantities that could be read from a codec and are not, as far as can be guessed."""
+    proposed = {entry.quantity for entry in guess(answers_of(record)).mapping.entries}
+    is_read = _quantities(record.mapping, record) if record.is_mapping_confirmed else set()
+    return tuple(sorted(proposed - is_read))
 
 
 def answers_of(record: Record) -> tuple[Answer, ...]:

@@ -2,7 +2,7 @@
 
 Only what is enabled, with the mapping that was confirmed. Read once for each revision of the
 registry, then without asking anybody. Refuses to know who imports and enables
-(`devices.codecs.shelf`) and how codecs are run.
+(`devices.codecs.codec_store`) and how codecs are run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from devices import tables as registry_tables
 from devices.codecs import tables
 from devices.codecs.codec import Codec
 from devices.codecs.mapping import MappingError, QuantityMapping, from_json
+from devices.codecs.models import Model, best, likeness
 
 _UNMAPPED: Final = QuantityMapping()
 
@@ -43,6 +44,7 @@ class Library:
         self._lock = Lock()
         self._revision = -1
         self._known: dict[str, Enabled | None] = {}
+        self._models: list[tuple[str, tuple[Model, ...]]] | None = None
 
     def codec(self, name: str, revision: int | None = None) -> Enabled | None:
         """The codec of this name; None where there is none, or it is disabled.
@@ -56,10 +58,31 @@ class Library:
                 self._known[name] = self._read(name)
             return self._known[name]
 
+    def suggest(
+        self, brand: str, model: str = "", profile_name: str = "", revision: int | None = None
+    ) -> tuple[str, ...]:
+        """Names of enabled codecs for what a network server calls a device, the likeliest first.
+
+        ``brand`` and ``model`` are its ids or names, ``profile_name`` free text; each may be "".
+        """
+        with self._lock:
+            self._renew(self._revision_now() if revision is None else revision)
+            if self._models is None:
+                self._models = self._read_models()
+            known = self._models
+        return best(
+            [
+                (likeness(one, brand, model, profile_name), name)
+                for name, models in known
+                for one in models
+            ]
+        )
+
     def _renew(self, revision: int) -> None:
         if revision != self._revision:
             self._revision = revision
             self._known = {}
+            self._models = None
 
     def _revision_now(self) -> int:
         with self._database.connect() as connection:
@@ -78,6 +101,13 @@ class Library:
             return None
         codec = Codec(name, row.script, row.may_reuse)
         return Enabled(codec, _mapping(row.mapping) if row.is_mapping_confirmed else _UNMAPPED)
+
+    def _read_models(self) -> list[tuple[str, tuple[Model, ...]]]:
+        table = tables.codec
+        query = select(table.c.name, table.c.models).where(table.c.is_enabled)
+        with self._database.connect() as connection:
+            rows = connection.execute(query.order_by(table.c.name))
+            return [(row.name, tuple(Model(**one) for one in row.models)) for row in rows]
 
 
 def _mapping(kept: object) -> QuantityMapping:

@@ -103,7 +103,7 @@ def likeness(model: Model, brand: str, said_model: str, profile: str) -> int:
     brands = {_letters(model.brand), _letters(model.brand_name)} - {""}
     models = {_letters(model.model), _letters(model.model_name)} - {""}
     if _letters(said_model) in models:
-        return 4 if _letters(brand) in brands else 2 if not brand else 0
+        return 4 if _is_one(brand, brands) else 2 if not brand else 0
     if not _names_one(profile, {model.model, model.model_name}):
         return 0
     return 3 if any(one in _letters(f"{brand} {profile}") for one in brands) else 1
@@ -113,6 +113,14 @@ def best(likenesses: Sequence[tuple[int, str]], limit: int = 5) -> tuple[str, ..
     """Names of the greatest likeness first, those without any left out."""
     found = sorted({pair for pair in likenesses if pair[0]}, key=lambda pair: (-pair[0], pair[1]))
     return tuple(dict.fromkeys(name for _, name in found))[:limit]
+
+
+def _is_one(said: str, brands: set[str]) -> bool:
+    """Whether a brand is meant: ``milesight`` and ``milesight-iot`` are the same maker."""
+    letters = _letters(said)
+    return bool(letters) and any(
+        one.startswith(letters) or letters.startswith(one) for one in brands
+    )
 
 
 def _names_one(text: str, names: set[str]) -> bool:

@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from devices.codecs.codec import Answer, Call, Codec, Failure, Limits, Outcome, Reason
@@ -94,6 +93,17 @@ class _Lane:
         if jobs:
             self.has_work.set()
 
+    def give_up(self, error: BaseException | None) -> None:
+        """Nobody will answer what waits: its callers get the error, or are cancelled."""
+        for job in self.waiting:
+            if job.done.done():
+                continue
+            if error is None:
+                job.done.cancel()
+            else:
+                job.done.set_exception(error)
+        self.waiting.clear()
+
 
 class CodecPool:
     """Use as ``async with CodecPool() as pool``; ``run`` may be called by many tasks at once."""
@@ -109,26 +119,29 @@ class CodecPool:
         self._records: dict[str, _Record] = {}
         self._proven, self._probation = _Lane(), _Lane()
         self._lanes = [self._proven] * workers + [self._probation]
-        self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
+        self._broken: BaseException | None = None
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        self._tasks = [
-            self._group.create_task(self._serve(lane), name=f"codecs-{n}")
-            for n, lane in enumerate(self._lanes)
-        ]
+        for number, lane in enumerate(self._lanes):
+            task = asyncio.create_task(self._serve(lane), name=f"codecs-{number}")
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
-        await self._group.__aexit__(kind, error, traceback)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in (self._proven, self._probation):
+            lane.give_up(None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A lane that ends by itself is a bug of ours: whoever waits gets it, for ever after."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = error
+            for lane in (self._proven, self._probation):
+                lane.give_up(error)
 
     async def run(self, codec: Codec, call: Call, given: Mapping[str, Any]) -> Outcome:
         """Ask a codec. Never raises for what a codec does.
@@ -139,6 +152,8 @@ class CodecPool:
         record = self._records.setdefault(codec.digest, _Record())
         if record.suspended_until > self._now():
             return Failure(Reason.SUSPENDED, f"hung {record.strikes} times in a row")
+        if self._broken is not None:
+            raise self._broken
         job = _Job(codec, call, json.dumps(given), asyncio.get_running_loop().create_future())
         lane = self._proven if record.is_trusted else self._probation
         lane.put(job)
@@ -161,6 +176,7 @@ class CodecPool:
     async def _serve(self, lane: _Lane) -> None:
         """One worker process after another, for ever; calls wait while none can be started."""
         while True:
+            await lane.has_work.wait()
             try:
                 worker = await _Worker.start(self._limits)
             except OSError:  # no memory, no descriptors: what is left may come back
@@ -169,6 +185,7 @@ class CodecPool:
             try:
                 await self._feed(lane, worker)
             finally:
+                lane.put_back(list(worker.in_hand))
                 await worker.end()
 
     async def _feed(self, lane: _Lane, worker: _Worker) -> None:
@@ -243,9 +260,7 @@ class _Worker:
         return others
 
     async def end(self) -> None:
-        """Kill the process; what it still had in hand is lost with those who waited."""
-        for job in self.in_hand:
-            job.done.cancel()
+        """Kill the process."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()

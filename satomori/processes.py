@@ -27,7 +27,9 @@ from alerts.delivery import Channel
 from alerts.service import AlertService
 from dashboards.app import create_app, end_streams
 from dashboards.downlink_desk import NetworkLink
+from dashboards.network_ear import NetworkEar
 from dashboards.settings import MapView
+from dashboards.weather import WeatherView
 from devices.codecs.library import Library
 from devices.database_room import keep_room
 from devices.frames import Lane
@@ -151,7 +153,11 @@ async def run_web(settings: Settings) -> None:
         registry=Registry(database),
         followers=_followers(place, "live"),
         store_writer=writer,
-        quarantine=QuarantineWriter(database, _followers(place, "quarantine", is_woken=False)),
+        quarantine=QuarantineWriter(
+            database,
+            _followers(place, "quarantine", is_woken=False),
+            raw_keeper=NetworkEar({one.name: one.kind for one in settings.networks}),
+        ),
         status_dir=place.run,
         now=now_ms,
         wake_socket=place.run / "web.sock",
@@ -161,11 +167,26 @@ async def run_web(settings: Settings) -> None:
         secure_cookies=settings.web.secure_cookies,
         access_point=settings.access_point,
         networks=network_links(settings, place),
+        weather=_weather_view(settings),
     )
     try:
         await _serve(_Server(server_options(settings, app)), app)
     finally:
         store.close()
+
+
+def _weather_view(settings: Settings) -> WeatherView | None:
+    """What the page shows of JMA; None where no feed is set up."""
+    jma = settings.jma
+    if not jma.enabled:
+        return None
+    return WeatherView(
+        areas=jma.areas,
+        regions=jma.regions,
+        feeds=tuple(map(feed_name, jma.feeds)),
+        names=jma_names(settings),
+        stale_ms=jma.stale_s * 1000,
+    )
 
 
 def server_options(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -60,8 +60,13 @@ class RunningSystem:
     """One installation: start, kill, stop, start again; look at what it keeps."""
 
     def __init__(
-        self, folder: Path, *, sections: Mapping[str, Mapping[str, object]] | None = None
+        self,
+        folder: Path,
+        *,
+        sections: Mapping[str, Mapping[str, object]] | None = None,
+        networks: Sequence[Mapping[str, object]] = (),
     ) -> None:
+        """``sections`` and ``[[networks]]`` of the settings beyond what a test needs anyway."""
         folder.mkdir(parents=True, exist_ok=True)
         mqtt_port, web_port = free_ports(2)
         document: dict[str, dict[str, object]] = {
@@ -74,7 +79,8 @@ class RunningSystem:
         for section, values in (sections or {}).items():
             document.setdefault(section, {}).update(values)
         self.config = folder / "satomori.toml"
-        self.config.write_text(_toml(document), encoding="utf-8")
+        tables = "".join(f"[[networks]]\n{_options(one)}" for one in networks)
+        self.config.write_text(_toml(document) + tables, encoding="utf-8")
         self.settings: Settings = load_settings(self.config, {})
         self.place = Installation(self.settings)
         self.log = folder / "satomori.log"
@@ -317,8 +323,8 @@ class RunningSystem:
 
 
 def _toml(document: Mapping[str, Mapping[str, object]]) -> str:
-    lines = []
-    for section, values in document.items():
-        lines.append(f"[{section}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"
+    return "".join(f"[{section}]\n{_options(values)}" for section, values in document.items())
+
+
+def _options(values: Mapping[str, object]) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())

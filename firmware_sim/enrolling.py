@@ -101,7 +101,7 @@ class EnrollingUnit:
         )
         client.username_pw_set(ACCOUNT, key)
         client.on_connect = self._ask(client, refused)
-        client.on_message = lambda _client, _userdata, message: heard.append(message.payload)
+        client.on_message = lambda _client, _userdata, message: heard.append(bytes(message.payload))
         client.connect(host, port)
         ends_at = time.monotonic() + visit_s
         while not heard and not refused and time.monotonic() < ends_at:

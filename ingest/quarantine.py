@@ -177,8 +177,8 @@ class QuarantineWriter:
         rows, size = len(rejected), sum(len(frame.payload) for frame in rejected)
         with writing(self._database) as connection:
             waiting.note(connection, [f for f in came if f.reason == enrolment.REASON])
-            told = waiting.note(connection, rejected)
-            self._insert(connection, lane, rejected, told)
+            noted = waiting.note(connection, rejected)
+            self._insert(connection, lane, rejected, noted)
             for gap in gaps:
                 note_gap(connection, gap)
             if self._raw_keeper:
@@ -204,25 +204,24 @@ class QuarantineWriter:
         connection: Connection,
         lane: Lane,
         rejected: Sequence[RejectedFrame],
-        told: Mapping[int, int],
+        noted: waiting.Noted,
     ) -> None:
         """Keep them; what only waits for the database is resubmitted at once, for it is here.
 
-        ``told`` names the candidate of the waiting list that a message (by index) tells of.
+        So is what was refused because intake did not know yet that its device is registered.
         """
-        if rows := [
-            _row(lane, frame) | {"candidate": told.get(index)}
+        rows = [
+            _row(lane, frame) | {"candidate": noted.candidates.get(index)}
             for index, frame in enumerate(rejected)
-            if frame.reason != AWAITS_SERIES
-        ]:
-            connection.execute(insert(quarantine), rows)
-        for frame in rejected:
-            if frame.reason == AWAITS_SERIES:
-                key = connection.execute(
-                    insert(quarantine).values(_row(lane, frame))
-                ).inserted_primary_key
-                if key:
-                    resubmit(connection, int(key[0]), self._now())
+        ]
+        at_once = {i for i, frame in enumerate(rejected) if frame.reason == AWAITS_SERIES}
+        at_once |= {i for i in noted.registered if not was_sent_again(connection, rejected[i])}
+        if later := [row for index, row in enumerate(rows) if index not in at_once]:
+            connection.execute(insert(quarantine), later)
+        for index in sorted(at_once):
+            key = connection.execute(insert(quarantine).values(rows[index])).inserted_primary_key
+            if key:
+                resubmit(connection, int(key[0]), self._now())
 
     def _drop_unread(
         self, connection: Connection, came: Sequence[RejectedFrame]
@@ -288,6 +287,20 @@ class QuarantineWriter:
             self._unsaved = {}
             self._note_success()
         self._save_at = self._monotonic() + _IDLE_SAVE_S
+
+
+def was_sent_again(connection: Connection, frame: RejectedFrame) -> bool:
+    """Whether this very message was resubmitted before: by itself it is so once, or for ever."""
+    found = connection.execute(
+        select(resubmission.c.id)
+        .where(
+            resubmission.c.received_at == frame.received_at,
+            resubmission.c.topic == frame.topic,
+            resubmission.c.payload == frame.payload,
+        )
+        .limit(1)
+    )
+    return found.first() is not None
 
 
 def resubmit(connection: Connection, quarantined: int, now: int) -> int | None:

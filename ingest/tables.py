@@ -57,7 +57,7 @@ resubmission = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("topic", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    Column("received_at", BigInteger, nullable=False),  # of the message, when it first came
+    Column("received_at", BigInteger, nullable=False, index=True),  # when it first came
     Column("lane", Text, nullable=False),  # that takes it in, by its topic
     Column("network", Text, nullable=False, server_default=""),  # as in the quarantine
     sqlite_autoincrement=True,

@@ -15,7 +15,7 @@ refuses to know who decides and what becomes of a decision (`dashboards.admissio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
@@ -59,22 +59,36 @@ class _Heard:
     messages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What refused messages (by index) tell: of which candidate (id), and which came too early.
+
+    A device of ``registered`` was unknown to intake a moment ago and is in service now.
+    """
+
+    candidates: Mapping[int, int] = field(default_factory=dict)
+    registered: frozenset[int] = frozenset()
+
+
 def note(
     connection: Connection, frames: Sequence[RejectedFrame], bounds: Bounds | None = None
-) -> dict[int, int]:
-    """Take refused messages in; the candidate (id) that each of them tells of, by its index."""
+) -> Noted:
+    """Take refused messages in."""
     of_frame = [(index, sightings_of(frame)) for index, frame in enumerate(frames)]
     of_frame = [(index, found) for index, found in of_frame if found]
     if not of_frame:
-        return {}
+        return Noted()
     heard: dict[tuple[str, str, str], _Heard] = {}
     for index, found in of_frame:
         _gather(heard, found, is_new=not frames[index].connection.startswith(RESUBMISSION))
-    _leave_out_registered(connection, heard)
+    registered = _registered(connection, heard)
+    for key in registered:
+        heard.pop(key)
     ids = _store(connection, heard)
     _keep_bounds(connection, bounds or Bounds())
     told = {index: [ids[s.key] for s in found if s.key in ids] for index, found in of_frame}
-    return {index: first[0] for index, first in told.items() if first}
+    early = (i for i, found in of_frame if _is_refused_for(frames[i], found, registered))
+    return Noted({index: of[0] for index, of in told.items() if of}, frozenset(early))
 
 
 def _gather(
@@ -91,20 +105,37 @@ def _gather(
             known.newest = replace(one, hints={**known.newest.hints, **one.hints})
 
 
-def _leave_out_registered(
-    connection: Connection, heard: dict[tuple[str, str, str], _Heard]
-) -> None:
-    """A gateway's message names devices that are in service beside those that are not."""
-    device = registry_tables.device
-    names = [identity for kind, identity, _ in heard if kind == "name"]
-    for part in _parts(names):
-        known = connection.execute(
-            select(device.c.name).where(
-                device.c.name.in_(part), device.c.decommissioned_at.is_(None)
-            )
-        ).scalars()
-        for name in known:
-            heard.pop(("name", name, ""), None)
+def _registered(
+    connection: Connection, heard: Collection[tuple[str, str, str]]
+) -> set[tuple[str, str, str]]:
+    """Those in service: beside unknown ones in a gateway's message, or registered just now."""
+    device, unit = registry_tables.device, registry_tables.unit
+    in_service = device.c.decommissioned_at.is_(None)
+    found: set[tuple[str, str, str]] = set()
+    for part in _parts([identity for kind, identity, _ in heard if kind == "name"]):
+        names = select(device.c.name).where(device.c.name.in_(part), in_service)
+        found.update(("name", name, "") for name in connection.execute(names).scalars())
+    for part in _parts([identity for kind, identity, _ in heard if kind == "dev_eui"]):
+        units = (
+            select(unit.c.dev_eui)
+            .join_from(unit, device, unit.c.device == device.c.id)
+            .where(unit.c.dev_eui.in_(part), unit.c.removed_at.is_(None), in_service)
+        )
+        found.update(("dev_eui", str(one), "") for one in connection.execute(units).scalars())
+    return found
+
+
+def _is_refused_for(
+    frame: RejectedFrame,
+    found: Sequence[Sighting],
+    registered: Collection[tuple[str, str, str]],
+) -> bool:
+    """Whether it was refused because of a device that is in service now.
+
+    A gateway's message names many; the first one that was unknown stands in the detail.
+    """
+    known = [one for one in found if one.key in registered]
+    return any(len(found) == 1 or f"d: {one.identity} " in frame.detail for one in known)
 
 
 def _store(

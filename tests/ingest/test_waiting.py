@@ -65,7 +65,7 @@ def database(tmp_path: Path) -> Iterator[Engine]:
     made.dispose()
 
 
-def note(database: Engine, *frames: RejectedFrame, bounds: Bounds | None = None) -> dict[int, int]:
+def note(database: Engine, *frames: RejectedFrame, bounds: Bounds | None = None) -> waiting.Noted:
     with writing(database) as connection:
         return waiting.note(connection, frames, bounds)
 
@@ -98,13 +98,27 @@ def test_each_unknown_device_in_a_gateways_message_is_a_candidate_of_its_own(
     assert (first.identity, second.identity) == ("trap-1", "trap-2")
     assert first.source == "gateway/gw-1"
     assert first.hints["guessed_kind"] == "trap"
-    assert told == {0: first.id}
+    assert told.candidates == {0: first.id}
 
 
 def test_a_device_that_is_in_service_is_no_candidate(database: Engine) -> None:
     """A gateway's refused message names it beside one that is unknown."""
     Registry(database).register([DeviceDraft("trap-1", "trap")], T0)
-    note(database, of_gateway("trap-1", "trap-2"))
+    noted = note(database, of_gateway("trap-2", "trap-1"))
+    assert identities(database) == {"trap-2"}
+    assert noted.registered == frozenset()
+
+
+def test_a_message_that_came_before_intake_knew_its_device_is_told_apart(
+    database: Engine,
+) -> None:
+    """It was registered a moment ago: nobody waits, the message only has to come again."""
+    registry = Registry(database)
+    registry.register([DeviceDraft("trap-1", "trap"), DeviceDraft("rg-1", "river-gauge",
+                       dev_eui="A84041FFFF1234AB")], T0)  # fmt: skip
+    own = RejectedFrame("field/v1/trap/trap-1/up", b"{}", T0, "unknown_device", "no device trap-1")
+    early = (of_gateway("trap-1", "trap-2"), own, chirpstack("a84041ffff1234ab"))
+    assert note(database, *early).registered == {0, 1, 2}
     assert identities(database) == {"trap-2"}
 
 
@@ -138,7 +152,7 @@ def test_what_is_refused_for_another_reason_is_no_candidate() -> None:
 )
 def test_no_payload_of_a_gateway_breaks_the_list(database: Engine, payload: bytes) -> None:
     frame = RejectedFrame("field/v1/gateway/gw/up/urgent", payload, T0, "unknown_device", "d: x")
-    assert note(database, frame) == {}
+    assert note(database, frame) == waiting.Noted()
     assert rows(database) == []
 
 
@@ -170,7 +184,7 @@ def test_an_old_message_that_is_taken_in_again_is_not_counted(database: Engine) 
     again = RejectedFrame(
         old.topic, old.payload, old.received_at, old.reason, old.detail, connection="resubmission/1"
     )
-    assert note(database, again)
+    assert note(database, again).candidates
     (row,) = rows(database)
     assert (row.messages, row.last_heard_at) == (1, T0 + MINUTE)
 

@@ -338,6 +338,9 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_resubmission_quarantine"), ["quarantine"], unique=False
         )
+        batch_op.create_index(
+            batch_op.f("ix_resubmission_received_at"), ["received_at"], unique=False
+        )
 
     op.create_table(
         "resubmission_done",

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from devices.health.curves import STRAIGHT, plausible, share_left
+from devices.health.curves import STRAIGHT, is_flat, plausible, share_left
 from devices.health.robust import Line, line
 from devices.readings import Float64s, Int64s
 
@@ -39,10 +39,11 @@ _SEASON_SHARE: Final = 0.012  # by how much of its level a year's cold moves a v
 _SEASON_PERCENT: Final = 3.0
 _YEAR_DAYS: Final = 365.0
 _SHAPE_ERROR: Final = 0.4
-_READ_WRONG: Final = {"li-socl2": 0.025, "li-mno2": 0.012}
+_READ_WRONG: Final = {"li-mno2": 0.012}
 _USUALLY_WRONG: Final = 0.008
 _WIDEST: Final = 5.0
 _SHORT_DAYS: Final = 14.0
+_SOON_DAYS: Final = 45.0
 _LASTING_DAYS: Final = 180.0
 _STEEPER: Final = 1.5
 _RECHARGED_SHARE: Final = 0.35
@@ -130,9 +131,12 @@ def _judged(said: Battery, day: Int64s, level: Float64s, today: int, cell: Cell)
     said = _as(said, "unsure", per_year=fitted.slope * _YEAR_DAYS)
     if _is_recharged(day, level, fitted):
         return _as(said, "recharged")
+    cells = _cells(level, said.unit, cell)
+    if any(is_flat(float(np.median(level[-7:])), *one) for one in cells):
+        return _as(said, "unsure", why="flat_cell")
     spans = [
         span
-        for left, end in _ways(level, said.end, said.unit, cell)
+        for left, end in _ways(level, said.end, cells)
         if (span := _span(said, x, left, end, today)) is not None
     ]
     return _joined(said, spans) if spans else _as(said, "unsure", why="rising")
@@ -147,19 +151,23 @@ class _Span:
     high: float
 
 
+def _cells(level: Float64s, unit: Unit | None, cell: Cell) -> tuple[tuple[str, float], ...]:
+    """Kinds of cell, and how many in series, that the battery may be of; none: a straight line."""
+    if unit == "%":
+        return ()
+    if cell.curve != STRAIGHT:
+        return ((cell.curve, cell.cells_in_series),)
+    return plausible(float(np.quantile(level, 0.95)))
+
+
 def _ways(
-    level: Float64s, end: float, unit: Unit | None, cell: Cell
+    level: Float64s, end: float, cells: Sequence[tuple[str, float]]
 ) -> list[tuple[Float64s, float]]:
     """What may be left day by day, and at the end, by each curve that the battery may follow.
 
     Each also for a voltage that is read a little too high or too low: where a curve is flat, that
     is the difference between half full and nearly empty.
     """
-    if unit == "%":
-        return [(level, end)]
-    cells = ((cell.curve, cell.cells_in_series),)
-    if cell.curve == STRAIGHT:
-        cells = plausible(float(np.quantile(level, 0.95)))
     ways = []
     for curve, n in cells:
         at_end = float(share_left(np.array([end]), curve, n)[0])
@@ -199,7 +207,7 @@ def _joined(said: Battery, spans: Sequence[_Span]) -> Battery:
         return _as(said, "lasting", days_low=HORIZON_DAYS)
     if low > _LASTING_DAYS and likely > 2 * HORIZON_DAYS:
         return _as(said, "lasting", days_low=round(low))
-    if likely > _WIDEST * max(low, _SHORT_DAYS):
+    if likely > _WIDEST * max(low, _SHORT_DAYS) and low > _SOON_DAYS:
         return _as(said, "unsure", why="flat_cell")
     days = round(likely)
     return _as(

@@ -34,6 +34,9 @@ _FRESH: Final = (("alkaline", 1.42, 1.66, 4), ("li-mno2", 2.88, 3.35, 2),
                  ("li-socl2", 3.48, 3.74, 2), ("li-ion", 3.92, 4.25, 3))  # fmt: skip
 """Fresh voltage of one cell from, to, and how many stand in series at most."""
 
+_FLAT_ABOVE: Final = {"li-socl2": 3.42}
+"""V of a cell above which its voltage says nothing of what is left."""
+
 CELLS: Final = frozenset({STRAIGHT, *_VOLTS_A_CELL})
 """Names of the kinds of cell."""
 
@@ -52,3 +55,8 @@ def plausible(fresh: float) -> tuple[tuple[str, float], ...]:
         for n in range(1, most + 1)
         if low <= fresh / n <= high
     )
+
+
+def is_flat(volts: float, cell: str, cells_in_series: float = 1.0) -> bool:
+    """Whether the battery is where its voltage says nothing of what is left."""
+    return volts / cells_in_series > _FLAT_ABOVE.get(cell, np.inf)

@@ -4,6 +4,7 @@ import { App } from "./ui/App";
 import { LanguageProvider } from "./i18n/language";
 import "./styles/ground.css";
 import "./styles/frame.css";
+import "./styles/weather.css";
 import "./styles/lists.css";
 import "./styles/map.css";
 import "./styles/panel.css";

@@ -1,6 +1,7 @@
 // Calls to the HTTP API. Knows addresses and errors, never what a page does with the answer.
 
 import { healthQuery, type HealthFilter, type HealthList, type HealthRow } from "./health";
+import type { Weather } from "./weather";
 import type { Alarm, AlarmDetail, ConsumptionInterval, ConsumptionStep, MapConfig, Me, Samples, StationDetail } from "./types";
 
 /** The server refused or could not be reached; `status` is 0 when nothing answered. */
@@ -59,6 +60,7 @@ export const api = {
   login: (name: string, password: string) => post<Me>("/api/login", { name, password }),
   logout: () => post<unknown>("/api/logout", {}),
   map: () => get<MapConfig>("/api/map"),
+  weather: (signal: AbortSignal) => get<Weather>("/api/warnings", signal),
   basemap: () => get<GeoJSON.FeatureCollection>("/api/basemap"),
   alarms: (limit: number) =>
     get<{ readonly alarms: readonly Alarm[] }>(`/api/alarms?state=all&limit=${limit}`),

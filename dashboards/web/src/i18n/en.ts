@@ -66,6 +66,21 @@ export const en: Dictionary = {
   delayed_value: "late",
   as_of: (when) => `as of ${when}`,
 
+  // warnings of the Japan Meteorological Agency, quoted
+  weather_title: "Warnings of the Japan Meteorological Agency",
+  weather_never: "JMA's information has not been received yet: it is not known what is in force.",
+  weather_stale: (when: string) => `JMA's information was last received at ${when} and not since: it is not known what is in force now.`,
+  weather_partly: (areas: string) => `JMA's information is not complete (${areas}): more may be in force.`,
+  weather_calm: (areas: string) => `JMA: no warning or advisory is in force for ${areas}.`,
+  weather_warned: "JMA, in force",
+  weather_reported: (when: string) => `issued ${when}`,
+  weather_expired: "(past its validity)",
+  weather_exercise: () => "Drill",
+  weather_rain: (what: string, value: string, from: string, to: string) => `Rain expected: ${what} ${value} (${from}–${to})`,
+  weather_source: "Source: JMA",
+  weather_source_at: (when: string) => `Source: JMA (received ${when})`,
+  weather_link: "JMA's page",
+
   alarms: "Alarms",
   alarms_open: (n) => `${n} unacknowledged`,
   alarms_unacknowledged: "Unacknowledged",

@@ -67,6 +67,21 @@ export const ja = {
   delayed_value: "受信遅れ",
   as_of: (when: string) => `${when}時点`,
 
+  // warnings of the Japan Meteorological Agency, quoted
+  weather_title: "気象庁の警報・注意報",
+  weather_never: "気象庁の情報をまだ取得できていません。発表中の警報は分かりません。",
+  weather_stale: (when: string) => `気象庁の情報は最終取得 ${when}、以後取得できていません。いま発表中の警報は分かりません。`,
+  weather_partly: (areas: string) => `気象庁の情報がそろっていません（${areas}）。ほかにも発表中の警報があるかもしれません。`,
+  weather_calm: (areas: string) => `気象庁：${areas}に発表中の警報・注意報はありません。`,
+  weather_warned: "気象庁 発表中",
+  weather_reported: (when: string) => `${when}発表`,
+  weather_expired: "（有効期限を過ぎています）",
+  weather_exercise: (status: string) => status || "訓練",
+  weather_rain: (what: string, value: string, from: string, to: string) => `雨の予想：${what} ${value}（${from}〜${to}）`,
+  weather_source: "出典：気象庁",
+  weather_source_at: (when: string) => `出典：気象庁（${when} 取得）`,
+  weather_link: "気象庁のページ",
+
   // alarms
   alarms: "警報",
   alarms_open: (n: number) => `未受領 ${n}件`,

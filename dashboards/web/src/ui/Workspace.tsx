@@ -20,6 +20,7 @@ import { cityName, useBasemap, useMapConfig } from "./useMapData";
 import { HealthPage } from "./HealthPage";
 import { usePage, type Page } from "./usePage";
 import { useSelection } from "./useSelection";
+import { WeatherBar } from "./WeatherBar";
 
 const MapView = lazy(() => import("./MapView")); // the map library is most of the code
 
@@ -107,6 +108,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
       <div>
         <FaultBar feed={feed} />
         <DelayBar feed={feed} />
+        <WeatherBar />
       </div>
       {page === "health" && <main className="page"><HealthPage /></main>}
       {page === "map" && <main className="body">

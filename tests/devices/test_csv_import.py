@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.csv_import import COLUMNS, RowError, parse_devices, to_csv
+from devices.csv_import import COLUMNS, RowError, decoded, parse_devices, to_csv
 from devices.drafts import STAGES, DeviceDraft, faults
 from devices.kinds import FIELD_KINDS
 from devices.outcomes import shown
@@ -81,6 +81,19 @@ def test_numbers_may_be_full_width() -> None:
         ("thresholds", "caution=4;danger=4", "stages must rise"),
         ("gateway", "G 1", "a device name expected"),
         ("gateway", "R-001", "its own gateway"),
+        ("label", "x" * 201, "at most 200"),
+        ("dev_eui", "00112233", "16 hexadecimal digits"),
+        ("dev_eui", "7.01235E+15", "a spreadsheet made a number of it"),
+        ("intervals", "active", "name=value"),
+        ("intervals", "asleep=600", "unknown state"),
+        ("intervals", "active=0", "1 to"),
+        ("intervals", "active=601", "does not report less often"),
+        ("intervals", "normal=900", "interval_s says 600"),
+        ("active_from", "high", "a number expected"),
+        ("active_from", "1.5", "needs an interval"),
+        ("open_data", "all", "one of none, values"),
+        ("gauge_zero_m", "4000.1", "metres from -4000"),
+        ("mounting_height_m", "201", "metres from -200"),
     ],
 )
 def test_a_bad_cell_is_named_by_line_column_and_value(column: str, cell: str, reason: str) -> None:
@@ -91,7 +104,7 @@ def test_a_bad_cell_is_named_by_line_column_and_value(column: str, cell: str, re
     drafts, (error,) = parse_devices(text)
     assert [draft.name for draft in drafts] == ["T-1"]
     assert (error.line, error.column) == (3, column)
-    assert column == "thresholds" or error.value == shown(cell)
+    assert column in ("thresholds", "intervals") or error.value == shown(cell)
     assert reason in error.reason
 
 
@@ -153,6 +166,84 @@ def test_a_broken_file_is_refused_where_it_breaks(
     assert reason in errors[0].reason
 
 
+def test_a_place_is_read_from_plane_coordinates() -> None:
+    """X is north and Y is east; a zone is its EPSG code or its number."""
+    text = (
+        "name,kind,plane_epsg,plane_x_m,plane_y_m\n"
+        "R-1,river-gauge,6670,-131000,-66000\nR-2,river-gauge,EPSG:6670,-131000,-66000\n"
+        "R-3,river-gauge,２,－131000,-66000\nR-4,river-gauge,,,\n"
+    )
+    drafts, errors = parse_devices(text)
+    assert errors == []
+    assert {(d.latitude, d.longitude) for d in drafts} == {
+        (31.81666441, 130.30285809),
+        (None, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "line", "column", "reason"),
+    [
+        ("plane_epsg,plane_x_m", "6670,1", 1, "plane_y_m", "goes together with"),
+        ("plane_epsg,plane_x_m,plane_y_m", "6670,1,", 2, "plane_y_m", "goes together with"),
+        ("plane_epsg,plane_x_m,plane_y_m", "4326,1,2", 2, "plane_epsg", "6669 (zone I)"),
+        ("plane_epsg,plane_x_m,plane_y_m", "six,1,2", 2, "plane_epsg", "6669 (zone I)"),
+        ("plane_epsg,plane_x_m,plane_y_m", "6670,1,9e9", 2, "plane_epsg", "no zone reaches"),
+        (
+            "plane_epsg,plane_x_m,plane_y_m,latitude,longitude", "6670,1,2,31,130",
+            2, "latitude", "plane coordinates, too",
+        ),
+    ],
+)  # fmt: skip
+def test_plane_coordinates_that_cannot_be_are_named(
+    header: str, cells: str, line: int, column: str, reason: str
+) -> None:
+    drafts, errors = parse_devices(f"name,kind,{header}\nR-1,river-gauge,{cells}\n")
+    assert (drafts, errors[0].line, errors[0].column) == ([], line, column)
+    assert reason in errors[0].reason
+
+
+def test_what_tells_of_people_and_traps_is_never_published() -> None:
+    kinds = ("water-meter", "zone-meter", "collar", "trap", "river-gauge", "paddy-node")
+    rows = "".join(f"D-{k},{kind},values\n" for k, kind in enumerate(kinds))
+    drafts, errors = parse_devices("name,kind,open_data\n" + rows)
+    assert [draft.kind for draft in drafts] == ["river-gauge", "paddy-node"]
+    assert {error.column for error in errors} == {"open_data"}
+
+
+@pytest.mark.parametrize(
+    "label", ["=1+1", "+81", "-", "@SUM(A1)", "＝１", "'=1", "''", "'quoted'", "a=b", "''+x"]
+)
+def test_no_cell_is_a_formula(label: str) -> None:
+    """A spreadsheet that opens the export computes nothing; what is read again is the same."""
+    text = to_csv([DeviceDraft("-1", "trap", label, tags=("=x", "+y"), owner="@home")])
+    cells = text.splitlines()[1].split(",")
+    assert not any(cell.startswith(("=", "+", "-", "@", "＝")) for cell in cells)
+    assert parse_devices(text)[0][0].label == label
+
+
+def test_a_negative_number_is_a_number_and_no_formula() -> None:
+    text = to_csv([DeviceDraft("G", "river-gauge", latitude=-31.5, longitude=-1.0)])
+    assert ",-31.5,-1.0," in text
+
+
+def test_a_dev_eui_is_written_so_that_no_spreadsheet_makes_a_number_of_it() -> None:
+    text = to_csv([DeviceDraft("G", "river-gauge", dev_eui="00000000000012E5")])
+    assert "00-00-00-00-00-00-12-E5" in text
+    assert parse_devices(text)[0][0].dev_eui == "00000000000012E5"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932", "utf-16"])
+def test_a_file_is_read_in_the_encodings_of_spreadsheets(encoding: str) -> None:
+    text = "name,kind,label\nT-1,trap,箱わな①髙\n"
+    assert decoded(text.encode(encoding)) == text
+
+
+@given(st.binary(max_size=200))
+def test_whatever_bytes_come_are_text(body: bytes) -> None:
+    assert isinstance(decoded(body), str)
+
+
 _text = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Zl", "Zp", "Zs", "Cn", "Co"]),
     max_size=20,
@@ -180,6 +271,14 @@ def _drafts(draw: st.DrawFn) -> DeviceDraft:
         thresholds=dict(zip(stages, sorted(levels), strict=False)),
         tags=draw(_tags),
         owner=draw(st.none() | _text.filter(bool)),
+        serial_number=draw(st.none() | _text.filter(bool)),
+        dev_eui=draw(st.none() | st.from_regex(r"[0-9A-F]{16}", fullmatch=True)),
+        model=draw(st.none() | _text.filter(bool)),
+        codec=draw(st.sampled_from([None, "cayenne-lpp", "dragino/ldds75"])),
+        intervals=draw(st.sampled_from([{}, {"active": 1}])),
+        open_data=draw(st.sampled_from([None, "none"])),
+        gauge_zero_m=draw(st.none() | st.floats(-4000, 4000)),
+        mounting_height_m=draw(st.none() | st.floats(-200, 200)),
     )
 
 

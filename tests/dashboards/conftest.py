@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, insert
 
 import dashboards.tables  # noqa: F401 - its tables are known once it is read
+import ingest.feeds.tables  # its tables are known once it is read
 import ingest.tables  # noqa: F401 - its tables are known once it is read
 from alerts.people import add_person
 from alerts.tables import alarm

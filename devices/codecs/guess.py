@@ -39,6 +39,7 @@ _NAMING: Final = (
     "key",
 )
 _UNIT_KEYS: Final = ("unit", "units", "uom")
+_NO_FRACTIONS_BELOW: Final = {"%": 1.0, "percent": 15.0}
 _ENOUGH: Final = 4
 _MOST_BATTERY_V: Final = 36.0
 
@@ -161,7 +162,7 @@ def _candidate(one: _Field, kind: str | None) -> _Candidate | None:
         if rule.needs <= concepts and all(word not in _CONCEPTS for word in unknown):
             found = _by_rule(one, rule, unit, kind, closed="closed" in words)
             if found is not None:
-                score = found.score - 2 * len(unknown) - rule.penalty - _distance(one.path)
+                score = found.score - 3 * len(unknown) - rule.penalty - _distance(one.path)
                 return _Candidate(score, found.entry, found.reason) if score >= _ENOUGH else None
     return None
 
@@ -252,12 +253,18 @@ def _said_unit(one: _Field, suffix: str, unit: str) -> str:
 
 
 def _fits(numbers: Sequence[float], low: float, high: float, unit: str) -> bool:
-    """Whether numbers can be in this unit. Whole numbers are no metres, small fractions no mm."""
+    """Whether numbers can be in this unit.
+
+    Whole numbers are no metres; shares of 1 are no ``%``; 3.05 is no ``percent`` of a battery.
+    """
     is_whole = all(value == int(value) for value in numbers)
     is_within = all(low <= value <= high for value in numbers if value)
     if unit == "m":
         return is_within and not is_whole
-    return is_within and not (unit == "%" and all(0 < value < 1 for value in numbers))
+    if unit in _NO_FRACTIONS_BELOW:
+        below = _NO_FRACTIONS_BELOW[unit]
+        return is_within and not all(0 < v < below and v != int(v) for v in numbers)
+    return is_within
 
 
 def _is_possible(numbers: Sequence[float], quantity: str, scale: float, offset: float) -> bool:

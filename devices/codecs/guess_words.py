@@ -51,8 +51,8 @@ _SYNONYMS: Final = {
     "tamper": "tamper tampered tampering",
     "valve": "valve",
     "gate": "gate sluice",
-    "pulse": "pulse pulses pulsecount counter",
-    "tilt": "tilt inclination angle",
+    "pulse": "pulse pulses pulsecount",
+    "angle": "angle inclination",
     "animal": "animal body rumen vaginal",
 }
 _JAPANESE: Final = {
@@ -70,7 +70,8 @@ _JAPANESE: Final = {
     "圧力": "pressure", "照度": "light", "二酸化炭素": "co2", "炭酸ガス": "co2", "雨量": "rain",
     "降水量": "rain", "風速": "wind rate", "風向": "wind direction", "緯度": "latitude",
     "経度": "longitude", "電気伝導度": "conductivity", "扉": "door", "ドア": "door", "開閉": "door",
-    "弁": "valve", "水門": "gate", "開度": "open", "傾斜": "tilt", "累計": "total", "累積": "total",
+    "弁": "valve", "水門": "gate", "開度": "open", "傾斜": "angle", "累計": "total",
+    "累積": "total",
     "最大": "max", "最小": "min", "平均": "average", "閾値": "threshold", "警報": "alarm",
 }  # fmt: skip
 
@@ -79,7 +80,7 @@ _NEUTRAL: Final = _split(
     payload object decoded bytes result results current actual now present instant internal onboard
     sht sht2x sht3x ds ds18 b n x status state states is of the in a channel ch messages
     metering monitor external probe ext device app object info telemetry report detected detection
-    relative rel environment"""
+    relative rel environment content concentration tilt at onboard head deg outer"""
 )
 """Words that say nothing of what is measured."""
 
@@ -95,7 +96,8 @@ _FOREIGN: Final = _split(
     radiation solar uv chlorine ph orp oxygen turbidity current_a ampere amp power energy
     frequency backlog queue retry buffer message counts trip count compensation
     coefficient gain slope factor divisor multiplier max_alarm limit_value quality accuracy
-    occupancy people person weight load bounce button rotation tank fill filling"""
+    occupancy people person weight load bounce button rotation tank fill filling failure
+    inactivity lightning leaf capacitor supercap circuit"""
 )
 """Words that make of a value something else than the reading itself."""
 
@@ -106,6 +108,11 @@ _PIECES: Final = re.compile(
     r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-zà-öø-ÿ]+|[A-Z]+|\d+|[^\W\d_a-zA-Zà-öø-ÿ]+|%|°"
 )
 _JAPANESE_FIRST: Final = sorted(_JAPANESE, key=len, reverse=True)
+_TOGETHER: Final = (
+    (" co 2 ", " co2 "), (" pulse count ", " pulsecount "), (" m 3 ", " m3 "),
+    (" mm h ", " mm/h "), (" us cm ", " us/cm "), (" dm 3 ", " l "), (" l h ", " lph "),
+    (" l min ", " lpm "),
+)  # fmt: skip
 _UNITS: Final = _split(
     "mv v mm cm dm m ft l litre litres liter liters ml m3 gal gallons c degc f degf k hpa kpa pa "
     "mbar bar psi pct percent perc lux lx ppm mps kmh kph lph lpm lps mm/h us/cm"
@@ -131,9 +138,7 @@ def words_of(key: str) -> tuple[list[str], str]:
 def _joined(pieces: list[str]) -> list[str]:
     """``co 2`` → co2, ``m 3`` → m3, ``l h`` → lph; numbers otherwise say nothing."""
     text = f" {' '.join(pieces)} "
-    for apart, joined in ((" co 2 ", " co2 "), (" m 3 ", " m3 "), (" mm h ", " mm/h "),
-                          (" us cm ", " us/cm "), (" dm 3 ", " l "), (" l h ", " lph "),
-                          (" l min ", " lpm ")):  # fmt: skip
+    for apart, joined in _TOGETHER:
         text = text.replace(apart, joined)
     return [piece for piece in text.split() if not piece.isdigit()]
 

@@ -39,6 +39,7 @@ _CONDUCTIVITY: Final = {"s/m": 1.0, "ds/m": 0.1, "ms/cm": 0.1, "us/cm": 1e-4, "�
                         "μs/cm": 1e-4}  # fmt: skip
 _PERCENT: Final = {"%": 1.0, "percent": 1.0, "pct": 1.0, "%rh": 1.0, "rh": 1.0, "perc": 1.0,
                    "percentage": 1.0}  # fmt: skip
+_SHARE: Final = {"m3/m3": 100.0, "m³/m³": 100.0, "m³⋅m⁻³": 100.0, "m³·m⁻³": 100.0}
 _VOLTAGE: Final = {"v": 1.0, "volt": 1.0, "volts": 1.0, "mv": 1e-3}
 _DEGREES: Final = {"deg": 1.0, "°": 1.0, "degrees": 1.0, "degree": 1.0}
 _RADIAN_PER_DEGREE: Final = 0.017453292519943295
@@ -62,7 +63,7 @@ _BY_OUR_UNIT: Final[Mapping[str, Mapping[str, Conversion]]] = MappingProxyType({
     "Pa": _table(_PRESSURE_PA),
     "hPa": _table(_PRESSURE_PA, 0.01),
     "Cel": _TEMPERATURE,
-    "%": _table(_PERCENT),
+    "%": _table(_PERCENT | _SHARE),
     "%RH": _table(_PERCENT),
     "V": _table(_VOLTAGE),
     "m/s": _table(_SPEED),

@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -63,29 +64,34 @@ class Feed:
 
 
 class Overlap:
-    """What the urgent connection of a network has heard of what the routine one hears, too."""
+    """Which messages both connections of a network have heard. Thread-safe."""
 
     def __init__(self, is_urgent: Callable[[str], bool]) -> None:
         self._is_urgent = is_urgent
-        self._heard: OrderedDict[int, None] = OrderedDict()
+        self._heard = _Recent()  # by the urgent connection
+        self._kept = _Recent()  # by the routine one
         self._is_ahead = False
+        self._lock = Lock()
 
     def heard(self, arrival: Arrival) -> None:
         """The urgent connection's messages are durable."""
-        for message in zip(arrival.topics, arrival.payloads, strict=True):
-            self._heard[payload_hash(*message)] = None
-        while len(self._heard) > REMEMBERED:
-            self._heard.popitem(last=False)
+        with self._lock:
+            for message in zip(arrival.topics, arrival.payloads, strict=True):
+                hashed = payload_hash(*message)
+                self._heard.add(hashed)
+                self._is_ahead |= hashed in self._kept
 
     def lost(self) -> None:
         """The urgent connection ended or begins anew: it may have missed something."""
-        self._heard = OrderedDict()
-        self._is_ahead = False
+        with self._lock:
+            self._heard, self._kept = _Recent(), _Recent()
+            self._is_ahead = False
 
     def sift(self, arrival: Arrival) -> Arrival:
         """The routine connection's messages without those that the urgent one has."""
         messages = zip(arrival.topics, arrival.payloads, strict=True)
-        rows = [row for row, message in enumerate(messages) if self._is_kept(*message)]
+        with self._lock:
+            rows = [row for row, message in enumerate(messages) if self._is_kept(*message)]
         if len(rows) == len(arrival.topics):
             return arrival
         return chosen_rows(arrival, np.array(rows, np.intp))
@@ -94,8 +100,25 @@ class Overlap:
         if not self._is_urgent(topic_text(topic)):
             return True
         if not self._is_ahead:
-            self._is_ahead = payload_hash(topic, payload) in self._heard
+            hashed = payload_hash(topic, payload)
+            self._kept.add(hashed)
+            self._is_ahead |= hashed in self._heard
         return not self._is_ahead
+
+
+class _Recent:
+    """The newest hashes of messages, REMEMBERED of them."""
+
+    def __init__(self) -> None:
+        self._hashes: OrderedDict[int, None] = OrderedDict()
+
+    def __contains__(self, hashed: int) -> bool:
+        return hashed in self._hashes
+
+    def add(self, hashed: int) -> None:
+        self._hashes[hashed] = None
+        if len(self._hashes) > REMEMBERED:
+            self._hashes.popitem(last=False)
 
 
 def retired_filters(file: Path, connection: str, filters: Collection[str]) -> list[str]:

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from alerts import groups
 from alerts.people import person_named
 from alerts.rule_store import save_rules, stored_rules
 from alerts.rules import load_rules
-from dashboards import people_admin
+from dashboards import auth, people_admin
+from devices.database import writing
 from satomori import migrations
 from satomori.clock import now_ms
 from satomori.installation import Installation
@@ -95,6 +97,20 @@ def set_password(settings: Settings, name: str, password: str) -> None:
         if person is None:
             raise SettingsError(f"nobody is named {name!r}")
         people_admin.set_password(database, person.id, password, now=now_ms())
+
+
+def put_group(settings: Settings, name: str, display_name: str, members: list[str]) -> str:
+    """Let a group have these members; they see its devices."""
+    with opened_database(settings) as database:
+        try:
+            is_changed = groups.put_group(database, name, display_name, members)
+        except groups.GroupError as error:
+            raise SettingsError(str(error)) from None
+        if is_changed:
+            with writing(database) as connection:
+                said = ", ".join(members)
+                auth.note(connection, now_ms(), None, "group.changed", name, detail=said)
+    return f"{name}: {len(members)} members"
 
 
 def check_rules(file: Path) -> str:

@@ -169,6 +169,19 @@ def people_password(name: str, config: Config = None) -> None:
     set_password(load_settings(config), name, password)
 
 
+@people_app.command("group")
+def people_group(
+    name: str,
+    member: Annotated[list[str] | None, typer.Option(help="Name of a person; repeatable.")] = None,
+    display_name: Annotated[str, typer.Option()] = "",
+    config: Config = None,
+) -> None:
+    """Add a group that owns devices, or say anew who belongs to it."""
+    from satomori.administration import put_group
+
+    typer.echo(put_group(load_settings(config), name, display_name, member or []))
+
+
 @rules_app.command("check")
 def rules_check(file: Path) -> None:
     """Say whether a rule file can be used, and where not."""

@@ -9,6 +9,7 @@ import "./styles/lists.css";
 import "./styles/map.css";
 import "./styles/panel.css";
 import "./styles/health.css";
+import "./styles/waiting.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

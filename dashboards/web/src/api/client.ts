@@ -1,5 +1,6 @@
 // Calls to the HTTP API. Knows addresses and errors, never what a page does with the answer.
 
+import type { Acceptance, Accepted, CandidateList, CandidateState } from "./waiting";
 import { healthQuery, type HealthFilter, type HealthList, type HealthRow } from "./health";
 import type { Weather } from "./weather";
 import type { Alarm, AlarmDetail, ConsumptionInterval, ConsumptionStep, MapConfig, Me, Samples, StationDetail } from "./types";
@@ -79,6 +80,14 @@ export const api = {
     ),
   health: (filter: HealthFilter, limit: number, signal: AbortSignal) =>
     get<HealthList>(`/api/device-health?${healthQuery(filter, limit)}`, signal),
+  waiting: (state: CandidateState, text: string, signal: AbortSignal) =>
+    get<CandidateList>(`/api/waiting?state=${state}&q=${encodeURIComponent(text)}`, signal),
+  accept: (id: number, said: Acceptance) => post<Accepted>(`/api/waiting/${id}/accept`, said),
+  refuse: (id: number) => post<unknown>(`/api/waiting/${id}/refuse`, {}),
+  takeBack: (id: number) => post<unknown>(`/api/waiting/${id}/take-back`, {}),
+  enrolment: () => get<{ readonly made_at: number | null }>("/api/enrolment"),
+  enrolmentKey: () => post<{ readonly password: string }>("/api/enrolment/key", {}),
+  revokeEnrolment: () => post<unknown>("/api/enrolment/revoke", {}),
   healthOf: (name: string, signal: AbortSignal) =>
     get<HealthRow>(`/api/device-health/${encodeURIComponent(name)}`, signal),
   samples: (series: number, start_at: number, end_at: number, signal: AbortSignal) =>

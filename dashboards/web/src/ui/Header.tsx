@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import { api } from "../api/client";
-import type { Me } from "../api/types";
+import type { Me, Role } from "../api/types";
 import { clockTime, dateWithWeekday, ago } from "../domain/time";
 import { useSpeech } from "../i18n/language";
 import { roleWord } from "../i18n/words";
@@ -39,7 +39,7 @@ export function Header({ me, feed, city, open_alarms, onLeft, page, onMap }: Hea
     <header className="header">
       <h1 className="only-spoken">{t.brand}{city !== undefined && ` ${city}`}</h1>
       <Brand city={city} />
-      {page !== null && <Pages page={page} onMap={onMap} />}
+      {page !== null && <Pages page={page} onMap={onMap} role={me.role} />}
       <Clock />
       <Freshness feed={feed} />
       <div className="header-person">
@@ -51,12 +51,13 @@ export function Header({ me, feed, city, open_alarms, onLeft, page, onMap }: Hea
   );
 }
 
-function Pages({ page, onMap }: { readonly page: Page; readonly onMap: () => void }) {
+function Pages({ page, onMap, role }: { readonly page: Page; readonly onMap: () => void; readonly role: Role }) {
   const { t } = useSpeech();
   return (
     <nav className="pages" aria-label={t.pages}>
       <button type="button" aria-current={page === "map" ? "page" : undefined} onClick={onMap}>{t.page_map}</button>
       <a href="#health" aria-current={page === "health" ? "page" : undefined} data-testid="page-health">{t.health_title}</a>
+      {role === "admin" && <a href="#waiting" aria-current={page === "waiting" ? "page" : undefined} data-testid="page-waiting">{t.waiting_title}</a>}
     </nav>
   );
 }

@@ -1,7 +1,7 @@
 // The page of somebody who is signed in: alarms and stations, map or table, one open station.
 
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import type { Me } from "../api/types";
+import type { Me, Role } from "../api/types";
 import { isInstallation } from "../domain/installation";
 import { isFieldRole, takesCharge } from "../domain/roles";
 import { NO_FILTER, passes, sortStations, type Filter } from "../domain/order";
@@ -16,6 +16,7 @@ import { FilterNote, KindFilter, StateFilter } from "./StateFilter";
 import { StationList } from "./StationList";
 import { StationPanel } from "./StationPanel";
 import { StationTable } from "./StationTable";
+import { WaitingPage } from "./WaitingPage";
 import { cityName, useBasemap, useMapConfig } from "./useMapData";
 import { HealthPage } from "./HealthPage";
 import { usePage, type Page } from "./usePage";
@@ -45,7 +46,8 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
   const [name, choose] = useSelection();
   const [asked_page, leavePage] = usePage();
   const has_health = me.role !== "public";
-  const page: Page = has_health ? asked_page : "map";
+  const may_see = asked_page === "waiting" ? me.role === "admin" : has_health;
+  const page: Page = may_see ? asked_page : "map";
 
   const sorted = useMemo(() => sortStations(live.stations.values()), [live.stations]);
   const listed = useMemo(() => sorted.filter((s) => me.role === "admin" || !isInstallation(s)), [sorted, me.role]);
@@ -111,6 +113,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
         <WeatherBar />
       </div>
       {page === "health" && <main className="page"><HealthPage /></main>}
+      {page === "waiting" && <main className="page"><WaitingPage /></main>}
       {page === "map" && <main className="body">
         <div className="side">
           <AlarmList selected={selected?.id ?? null} is_stale={feed.kind !== "ok"} role={me.role} onChoose={open} />
@@ -142,7 +145,7 @@ export function Workspace({ me, onLeft }: WorkspaceProps) {
         </div>
         {selected !== null && <StationPanel key={selected.id} station={selected} me={me} onClose={close} />}
       </main>}
-      <Tabs tab={page === "map" ? tab : null} has_health={has_health} open_alarms={open_alarms} onTab={changeTab} />
+      <Tabs page={page} tab={tab} role={me.role} open_alarms={open_alarms} onTab={changeTab} />
     </div>
   );
 }
@@ -168,24 +171,26 @@ function ViewSwitch({ view, has_map, onView }: ViewSwitchProps) {
 }
 
 interface TabsProps {
-  readonly tab: Tab | null; // null: another page is open
-  readonly has_health: boolean;
+  readonly page: Page;
+  readonly tab: Tab;
+  readonly role: Role;
   readonly open_alarms: number;
   readonly onTab: (tab: Tab) => void;
 }
 
-function Tabs({ tab, has_health, open_alarms, onTab }: TabsProps) {
+function Tabs({ page, tab, role, open_alarms, onTab }: TabsProps) {
   const { t } = useSpeech();
   const words: Record<Tab, string> = { alarms: t.alarms, map: t.view_map, stations: t.view_stations };
   return (
     <nav className="tabs" aria-label={t.view_switch}>
       {(["alarms", "map", "stations"] as const).map((one) => (
-        <button key={one} type="button" aria-current={tab === one} data-testid={`tab-${one}`} onClick={() => onTab(one)}>
+        <button key={one} type="button" aria-current={page === "map" && tab === one} data-testid={`tab-${one}`} onClick={() => onTab(one)}>
           {words[one]}
           {one === "alarms" && open_alarms > 0 && <span className="badge-count">{open_alarms}</span>}
         </button>
       ))}
-      {has_health && <a href="#health" aria-current={tab === null} data-testid="tab-health">{t.health_tab}</a>}
+      {role !== "public" && <a href="#health" aria-current={page === "health"} data-testid="tab-health">{t.health_tab}</a>}
+      {role === "admin" && <a href="#waiting" aria-current={page === "waiting"} data-testid="tab-waiting">{t.waiting_tab}</a>}
     </nav>
   );
 }

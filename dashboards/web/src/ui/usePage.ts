@@ -2,12 +2,12 @@
 
 import { useCallback, useEffect, useState } from "react";
 
-export type Page = "map" | "health";
-
-const HEALTH = "#health";
+export type Page = "map" | "health" | "waiting";
 
 function named(): Page {
-  return window.location.hash === HEALTH ? "health" : "map";
+  const { hash } = window.location;
+  if (hash === "#waiting") return "waiting";
+  return hash === "#health" ? "health" : "map";
 }
 
 /** The open page, and the way back to the map. */

@@ -1,12 +1,14 @@
 """`satomori bench codecs`: what a codec costs, in a fresh context and in one that is kept.
 
 Of our own small codec, by the same pool and worker processes that serve messages. Times are of one
-call in the engine; the rate is of the whole way through pipes, with calls of many devices at once.
+call in the engine; the rates are of the whole way through pipes, with calls of many devices at
+once: undisturbed, and while every codec of `bench.hostile_codecs` does its worst.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from bench.hostile_codecs import HOSTILE
 from devices.codecs.codec import Call, Codec, Failure, Limits
 from devices.codecs.engine import Engine
 from devices.codecs.pool import CodecPool
@@ -39,13 +42,20 @@ _GIVEN: Final = {"bytes": [1, 0, 1, 44, 2, 0, 27, 88, 3, 0, 0, 7, 180], "fPort":
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Times in µs of one call; ``messages_per_s`` through ``workers`` processes, contexts kept."""
+    """Times in µs of one call; ``messages_per_s`` through ``workers`` processes, contexts kept.
+
+    ``beside_hostile_per_s`` is the same rate while hostile codecs rage, ``hostile_calls`` how many
+    of their calls were contained, ``slowest_beside_hostile_ms`` what a good message waited at most.
+    """
 
     fresh_us_p50: float
     fresh_us_p95: float
     warm_us_p50: float
     messages_per_s: float
     fresh_messages_per_s: float
+    beside_hostile_per_s: float
+    slowest_beside_hostile_ms: float
+    hostile_calls: int
     workers: int
 
     def as_json(self) -> str:
@@ -54,7 +64,7 @@ class Result:
 
     def as_text(self) -> str:
         """A line a figure."""
-        return "\n".join(f"{key:<22} {value}" for key, value in asdict(self).items())
+        return "\n".join(f"{key:<26} {value}" for key, value in asdict(self).items())
 
 
 def run(workers: int = 2) -> Result:
@@ -62,12 +72,16 @@ def run(workers: int = 2) -> Result:
     codec = Codec("bench", _SCRIPT, may_reuse=True)
     fresh = _times(replace(codec, may_reuse=False))
     warm = _times(codec)
+    beside = asyncio.run(_beside_hostile(codec, workers))
     return Result(
         fresh_us_p50=_percentile(fresh, 50),
         fresh_us_p95=_percentile(fresh, 95),
         warm_us_p50=_percentile(warm, 50),
         messages_per_s=asyncio.run(_rate(codec, workers)),
         fresh_messages_per_s=asyncio.run(_rate(replace(codec, may_reuse=False), workers)),
+        beside_hostile_per_s=beside[0],
+        slowest_beside_hostile_ms=beside[1],
+        hostile_calls=beside[2],
         workers=workers,
     )
 
@@ -87,6 +101,40 @@ async def _rate(codec: Codec, workers: int) -> float:
         began = time.perf_counter()
         await asyncio.gather(*(_ask(pool, codec, _MESSAGES // _AT_ONCE) for _ in range(_AT_ONCE)))
         return round(_MESSAGES / (time.perf_counter() - began), 1)
+
+
+async def _beside_hostile(codec: Codec, workers: int) -> tuple[float, float, int]:
+    """Good messages a second, the longest that one waited (ms), and hostile calls meanwhile."""
+    contained, waits = [0], [0.0]
+    async with CodecPool(workers, replace(Limits(), wall_s=0.5)) as pool:
+        await _ask(pool, codec, 1)
+        raging = asyncio.create_task(_rage(pool, contained))
+        began = time.perf_counter()
+        count = 0
+        while contained[0] < len(HOSTILE):  # each of them once at least
+            asked = time.perf_counter()
+            await asyncio.gather(*(_ask(pool, codec, 1) for _ in range(_AT_ONCE)))
+            waits.append(time.perf_counter() - asked)
+            count += _AT_ONCE
+        took = time.perf_counter() - began
+        raging.cancel()
+        await asyncio.gather(raging, return_exceptions=True)
+    return round(count / took, 1), round(max(waits) * 1e3, 1), contained[0]
+
+
+async def _rage(pool: CodecPool, contained: list[int]) -> None:
+    """Every hostile codec, a few at once, again and again; each time as one never seen before."""
+    for again in itertools.count():
+        names = iter(HOSTILE.items())
+        while some := list(itertools.islice(names, 4)):
+            codecs = [Codec(name, f"{script}\n// {again}") for name, script in some]
+            outcomes = await asyncio.gather(
+                *(pool.run(one, Call.DECODE_UPLINK, _GIVEN) for one in codecs)
+            )
+            for one, outcome in zip(codecs, outcomes, strict=True):
+                if not isinstance(outcome, Failure):
+                    raise TypeError(f"{one.name} got away with an answer")
+                contained[0] += 1
 
 
 async def _ask(pool: CodecPool, codec: Codec, times: int) -> None:

@@ -16,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -260,9 +262,10 @@ class _Worker:
         return others
 
     async def end(self) -> None:
-        """Kill the process."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        """Kill the process (not by ``Process.kill``, which takes its end from who waits for it)."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
 

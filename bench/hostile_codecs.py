@@ -1,4 +1,7 @@
-"""Codecs that mean harm, or were written badly enough: name → script. All of our own writing."""
+"""Codecs that mean harm, or were written badly enough: name → script. All of our own writing.
+
+The bench lets them rage beside good ones, the tests hold that each ends in a failure.
+"""
 
 from __future__ import annotations
 

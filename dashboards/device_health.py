@@ -120,7 +120,7 @@ class DeviceHealth:
         self._round: _Round | None = None
         self._counts: dict[str, object] = {}
         self._is_loaded = False
-        self._is_behind = True
+        self.is_behind = True
         self._outage = ""
 
     async def run(self) -> None:
@@ -196,7 +196,7 @@ class DeviceHealth:
         size = self.pace.slice_devices
         slices = [devices[at : at + size] for at in range(0, len(devices), size)]
         series = _series_by_device(registry)
-        self._round = _Round(time.monotonic(), registry, slices, series, self._is_behind)
+        self._round = _Round(time.monotonic(), registry, slices, series, self.is_behind)
         return self._round
 
     def _is_time(self, current: _Round) -> bool:
@@ -211,7 +211,7 @@ class DeviceHealth:
             return
         self._context = current.neighbours.context(self.book)
         health_rows.forget_links(self._database, self._now())
-        self._is_behind = current.is_behind or self.rounds == 0  # the second one knows neighbours
+        self.is_behind = current.is_behind or self.rounds == 0  # the second one knows neighbours
         self.rounds += 1
         self._round = None
 

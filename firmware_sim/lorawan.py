@@ -6,7 +6,7 @@
 
 Battery in 10 mV above 2 V. Flags: 1 water (leak for a meter), 2 tamper. A downlink ``01 mm mm`` on
 the same port sets the interval in minutes. Its codecs, as such a vendor would publish them, are in
-``vendor/``. Refuses to know network servers.
+``vendors/``. Refuses to know network servers.
 """
 
 from __future__ import annotations

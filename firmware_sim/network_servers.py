@@ -229,11 +229,9 @@ class OverNetworkServer:
             return []  # a LoRaWAN device has no status topic
         frame_of = FRAMES[self._server.kind_of(name)]
         said = json.loads(publication.payload)
-        found = []
-        for element in said if isinstance(said, list) else [said]:
-            values: Mapping[str, float] = element["v"]
-            found += self._server.uplink(name, publication.at, frame_of(values))
-        return found
+        newest = said[-1] if isinstance(said, list) else said  # it keeps nothing for later
+        values: Mapping[str, float] = newest["v"]
+        return self._server.uplink(name, publication.at, frame_of(values))
 
 
 def _km(station: Station, gateway: Gateway) -> float:

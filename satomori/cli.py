@@ -98,12 +98,19 @@ def simulate(
     ] = False,
     rate: Annotated[float, typer.Option(help="Messages a second; 0: as the broker answers.")] = 0.0,
     seed: Annotated[int, typer.Option()] = 1,
+    network: Annotated[
+        Literal["", "chirpstack", "the-things-stack"],
+        typer.Option(help="Some devices of the city speak LoRaWAN, by this network server."),
+    ] = "",
+    network_port: Annotated[int, typer.Option(help="Port of its broker; 0: --port.")] = 0,
+    network_username: Annotated[str, typer.Option()] = "",
+    network_password_file: Annotated[Path | None, typer.Option()] = None,
     json_output: Json = False,
 ) -> None:
     """Publish what devices would: a simulated city, a scenario, or a file."""
     from satomori.logs import configure_logs
     from satomori.processes import until_stopped
-    from satomori.simulate import Target, play_city, play_file
+    from satomori.simulate import ByNetwork, Target, play_city, play_file
 
     configure_logs("simulate")
     target = Target(host, port, username, password_file, mqtt)
@@ -113,7 +120,10 @@ def simulate(
         )
         typer.echo(played.as_json() if json_output else played.as_text())
     else:
-        asyncio.run(until_stopped(play_city(target, seed=seed, scenario=scenario)))
+        own = Target(host, network_port or port, network_username, network_password_file, mqtt)
+        by_network = ByNetwork(network, own) if network else None
+        playing = play_city(target, seed=seed, scenario=scenario, network=by_network)
+        asyncio.run(until_stopped(playing))
 
 
 @people_app.command("add")

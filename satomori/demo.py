@@ -19,8 +19,9 @@ from dashboards.people_admin import create_login_link, create_person
 from devices.csv_import import parse_devices
 from devices.registry import Registry
 from firmware_sim import city
-from satomori.broker import find_mosquitto
+from satomori.broker import find_mosquitto, network_username
 from satomori.clock import now_ms
+from satomori.demo_lorawan import LORA_NETWORK, register_lorawan
 from satomori.influx_child import find_influxd, influx_child
 from satomori.installation import SIMULATOR, Installation
 from satomori.ports import free_port
@@ -62,6 +63,8 @@ async def run_demo(*, var: Path, port: int, store: str, smtp: str, seed: int) ->
     place.prepare(now_ms())
     _say_what_stands_in()
     register_city(place, seed)
+    if settings.networks:
+        await register_lorawan(place, seed)
     add_demo_people(place, with_mail=bool(smtp))
     password_file = place.admit_simulator()
     await run_system(
@@ -86,6 +89,7 @@ def demo_settings(options: DemoOptions) -> Settings:
         "store": {"kind": options.store, "flush_s": 2.0},
         "journal": {"low_water_mib": 128, "reserve_mib": 16},
     }
+    networks = [LORA_NETWORK] if find_mosquitto() else []  # the embedded one has no ACL for it
     if options.store == "influxdb":
         url = f"http://127.0.0.1:{free_port(8086)}"
         overrides["store"]["influxdb"] = {**base.store.influxdb.model_dump(), "url": url}
@@ -94,7 +98,7 @@ def demo_settings(options: DemoOptions) -> Settings:
         if not host or not port.isdecimal():
             raise SettingsError(f"--smtp {options.smtp!r}: host:port is expected")
         overrides["mail"] = {"host": host, "port": int(port)}
-    document = base.model_dump()
+    document = base.model_dump() | {"networks": networks}
     for section, values in overrides.items():
         document[section] = {**document[section], **values}
     return Settings.model_validate(document)
@@ -166,8 +170,22 @@ def _simulator_child(settings: Settings, password_file: Path, seed: int) -> Chil
         "--password-file", str(password_file),
         "--mqtt", settings.broker.mqtt,
         "--seed", str(seed),
+        *_by_network(settings, password_file.parent),
     )  # fmt: skip
     return Child("simulator", command, stop_s=5.0)
+
+
+def _by_network(settings: Settings, broker_folder: Path) -> tuple[str, ...]:
+    """Some of the stations hang on a network server that publishes on our broker."""
+    if not settings.networks:
+        return ()
+    [network] = settings.networks
+    account = network_username(network.name)
+    return (
+        "--network", network.kind,
+        "--network-username", account,
+        "--network-password-file", str(broker_folder / f"{account}.password"),
+    )  # fmt: skip
 
 
 def _store_children(settings: Settings, place: Installation) -> tuple[Child, ...]:

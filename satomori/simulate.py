@@ -1,6 +1,7 @@
 """`satomori simulate`: joins the simulator's publications to a broker.
 
-The city and scenarios live now; files keep their own times unless they are shifted to now.
+With a network server some devices of the city speak LoRaWAN, and its messages leave by an account
+of its own. The city and scenarios live now; files keep their own times unless they are shifted.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from firmware_sim import city, files
+from firmware_sim import city, files, lorawan_city
 from firmware_sim.fleet import Fleet
+from firmware_sim.network_dialects import ChirpStack, Dialect, TheThingsStack
+from firmware_sim.network_servers import NetworkServer, OverNetworkServer
 from firmware_sim.player import Schedule, live_async, play_async
 from firmware_sim.publisher import Broker, BrokerUnavailableError, Publisher, UnacknowledgedError
 from firmware_sim.scenario import ScenarioError, ScenarioFleet, read_scenario
@@ -20,6 +23,9 @@ from satomori.clock import now_ms
 from satomori.settings import SettingsError, read_secret
 
 LAST_ANSWER_S = 60.0
+CHIRPSTACK_APPLICATION = "17c82e96-be03-4f38-aef3-f83d48582d97"
+THINGS_APPLICATION = "field@sendai"
+NetworkName = Literal["chirpstack", "the-things-stack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +98,63 @@ async def play_file(
         raise SettingsError(f"broker {target.host}:{target.port}: {error}") from None
 
 
-async def play_city(target: Target, *, seed: int, scenario: Path | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class ByNetwork:
+    """A simulated network server, and where and as whom it publishes."""
+
+    kind: NetworkName
+    target: Target
+
+
+async def play_city(
+    target: Target, *, seed: int, scenario: Path | None = None, network: ByNetwork | None = None
+) -> None:
     """Let the simulated city, or a scenario in it, live until cancelled."""
     try:
         with Publisher(target.broker, client_id="simulate-city") as publisher:
-            await live_async(_schedule(seed, scenario), publisher, now=now_ms)
+            schedule = _schedule(seed, scenario)
+            if network is None:
+                await live_async(schedule, publisher, now=now_ms)
+            else:
+                await _live_by_network(schedule, publisher, network, seed)
     except ScenarioError as error:
         raise SettingsError(str(error)) from None
     except BrokerUnavailableError as error:
         raise SettingsError(f"broker {target.host}:{target.port}: {error}") from None
+
+
+async def _live_by_network(
+    schedule: Schedule, publisher: Publisher, network: ByNetwork, seed: int
+) -> None:
+    devices = city.devices(seed=seed)
+    server = NetworkServer(
+        _dialect(network.kind), lorawan_city.stations(devices), lorawan_city.gateways(devices),
+        seed=seed,
+    )  # fmt: skip
+    with Publisher(
+        network.target.broker, client_id="simulate-network", hears=(server.dialect.commands,),
+        on_message=server.hear,
+    ) as own:  # fmt: skip
+        await live_async(OverNetworkServer(schedule, server), _Parted(publisher, own), now=now_ms)
+
+
+def _dialect(kind: NetworkName) -> Dialect:
+    if kind == "chirpstack":
+        return ChirpStack(CHIRPSTACK_APPLICATION)
+    return TheThingsStack(THINGS_APPLICATION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parted:
+    """Devices and the network server each on a connection of their own."""
+
+    devices: Publisher
+    network: Publisher
+
+    def publish(self, topic: str, payload: bytes) -> object:
+        """By the topic's first level."""
+        way = self.devices if topic.startswith("field/") else self.network
+        return way.publish(topic, payload)
 
 
 def _schedule(seed: int, scenario: Path | None) -> Schedule:

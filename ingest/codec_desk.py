@@ -50,11 +50,18 @@ class CodecDesk:
         """Have workers from the first question on, until cancelled."""
         try:
             await self._is_needed.wait()
-            async with self._make_pool() as self._pool:
-                self._is_running.set()
-                await asyncio.Event().wait()
+            while True:
+                await self._have_pool()
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _have_pool(self) -> None:
+        """Until it is broken, which is a bug of ours: others are not to wait for its repair."""
+        async with self._make_pool() as self._pool:
+            self._is_running.set()
+            while (broken := self._pool.broken) is None:
+                await asyncio.sleep(RETRY_S)
+        log.error("ingest.codec.pool_ended", error=repr(broken)[:300])
 
     @property
     def is_running(self) -> bool:
@@ -98,13 +105,22 @@ class CodecDesk:
                 return found
 
     async def ask(self, codec: Codec, given: Mapping[str, Any]) -> Outcome:
-        """What the codec makes of an uplink."""
+        """What the codec makes of an uplink.
+
+        What ended with its worker is asked once more: it may have been a machine that stood still.
+        """
         self._is_needed.set()
         while self._pool is None:
             await self._is_running.wait()
         outcome = await self._pool.run(codec, Call.DECODE_UPLINK, given)
+        if isinstance(outcome, Failure) and outcome.reason is Reason.ENDED:
+            outcome = await self._pool.run(codec, Call.DECODE_UPLINK, given)
         self._note_suspension(codec.name, outcome)
         return outcome
+
+    def cost_s(self, codec: Codec) -> float:
+        """CPU seconds that a call of it takes of late."""
+        return self._pool.cost_s(codec) if self._pool is not None else 0.0
 
     async def _look_up(self, name: str, revision: int) -> Enabled | None:
         loop = asyncio.get_running_loop()

@@ -2,10 +2,12 @@
 
 A codec that is slow or hangs must hold up its own messages and nobody else's::
 
-    waiting ─▶ in work: IN_WORK at once, one while it has not answered or has hung ─▶ answered
-       └─ more than it can do in PATIENCE_S, seen over WINDOW_S: the rest is turned away
+    waiting ─▶ in work: IN_WORK at once, one while it has not answered, is slow or has hung ─▶ done
+       └─ more than it can do in PATIENCE_S, or FEW where it hangs: the rest is turned away
 
-Time is an argument. Refuses to know messages and how codecs are run.
+It is judged by what it costs and how it ends, never by how long messages have waited: a machine
+that stands still for a while is no fault of a codec. Refuses to know messages and how codecs are
+run.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from typing import Final
 
 IN_WORK: Final = 16
 FEW: Final = 64
-"""So many may wait however slow it is."""
+"""So many may wait however bad it is."""
 PATIENCE_S: Final = 30.0
-WINDOW_S: Final = 5.0
-"""A codec is judged by its last seconds of work: a worker that starts anew takes a part of one."""
+SLOW_S: Final = 0.02
+STRIKES: Final = 2
+"""After so many failures in a row in which it did not come back by itself it counts as hanging."""
+FIRST_LOOKS: Final = 30
+"""So many seconds, counted one by one, may pass before its first answer."""
 
 
 class Gate:
@@ -28,19 +33,18 @@ class Gate:
     def __init__(self) -> None:
         self.held = 0
         self._in_work = 0
-        self._is_good = False
         self._waiting: deque[asyncio.Future[bool]] = deque()
-        self._busy_since: float | None = None
-        self._answers: deque[float] = deque()
+        self._cost_s = 0.0
+        self._strikes = 0
+        self._has_ended = False
+        self._looks = 0
 
-    async def enter(self, now: float) -> bool:
+    async def enter(self) -> bool:
         """Wait for one's turn; False where too many wait already. Who entered must `leave`."""
-        if self._busy_since is None:
-            self._busy_since = now
         if self._in_work < self._limit and not self._waiting:
             self._in_work += 1
             return True
-        if self.is_overloaded(now):
+        if self.is_overloaded:
             return False
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -51,27 +55,27 @@ class Gate:
                 self._in_work -= 1
             raise
 
-    def leave(self, now: float, *, is_good: bool) -> None:
-        """One is done; ``is_good``: the codec came back by itself."""
+    def leave(self, *, is_back: bool, cost_s: float) -> None:
+        """One is done; ``is_back``: the codec came back by itself. ``cost_s`` CPU a call."""
         self._in_work -= 1
-        self._is_good = is_good
-        self._answers.append(now)
-        self._forget_old(now)
+        self._has_ended = True
+        self._cost_s = cost_s
+        self._strikes = 0 if is_back else self._strikes + 1
         while self._waiting and self._in_work < self._limit:
             turn = self._waiting.popleft()
             if not turn.done():
                 self._in_work += 1
                 turn.set_result(True)
-        if not self._in_work:
-            self._busy_since = None
 
-    def is_overloaded(self, now: float) -> bool:
-        """Whether more is held than it can do in PATIENCE_S."""
-        return self.held > self._room(now)
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether more is held than it can do."""
+        return self.held > self._room
 
-    def turn_away(self, now: float) -> None:
-        """Tell those who waited shortest that there is no room; call it each second."""
-        excess = self.held - self._room(now)
+    def look(self) -> None:
+        """A second has passed: turn away those who waited shortest where there is no room."""
+        self._looks += bool(self._in_work) and not self._has_ended
+        excess = self.held - self._room
         while excess > 0 and self._waiting:
             turn = self._waiting.pop()
             if not turn.done():
@@ -80,14 +84,13 @@ class Gate:
 
     @property
     def _limit(self) -> int:
-        return IN_WORK if self._is_good else 1
+        is_good = self._has_ended and not self._strikes and self._cost_s < SLOW_S
+        return IN_WORK if is_good else 1
 
-    def _room(self, now: float) -> float:
-        if self._busy_since is None or now - self._busy_since < WINDOW_S:
-            return float("inf")
-        self._forget_old(now)
-        return max(FEW, PATIENCE_S * len(self._answers) / WINDOW_S)
-
-    def _forget_old(self, now: float) -> None:
-        while self._answers and self._answers[0] < now - WINDOW_S:
-            self._answers.popleft()
+    @property
+    def _room(self) -> float:
+        if self._strikes >= STRIKES or (self._looks >= FIRST_LOOKS and not self._has_ended):
+            return FEW
+        if self._cost_s >= SLOW_S:
+            return max(FEW, PATIENCE_S / self._cost_s)
+        return float("inf")

@@ -206,12 +206,11 @@ class Translator:
             self._progress.begin(item)
             self._read_new += self._is_new(item.position)
         self._progress.read_to = read_to
-        now = asyncio.get_running_loop().time
         for index, item in enumerate(items):
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             chain = self._chains.of(item)
-            if chain is not None and chain.gate is not None and chain.gate.is_overloaded(now()):
+            if chain is not None and chain.gate is not None and chain.gate.is_overloaded:
                 self._conclude(item, _overloaded(chain.gate))
             else:
                 self._chains.add(item)
@@ -242,6 +241,7 @@ class Translator:
         if is_repeated and not item.raw.connection.startswith(RESUBMISSION):
             return Passed("repeated")
         translated = await self._decode(found, chain)
+        failpoint("translator.decoded")
         if isinstance(translated, Rejected) and key:
             self._desk.forget(key)
         return translated
@@ -276,16 +276,14 @@ class Translator:
         return await self._ask(found, gate)
 
     async def _ask(self, question: Question, gate: Gate) -> Translation:
-        now = asyncio.get_running_loop().time
-        if not await gate.enter(now()):
+        if not await gate.enter():
             return _overloaded(gate)
-        is_good = False
+        codec, is_back = question.enabled.codec, False
         try:
-            outcome = await self._desk.ask(question.enabled.codec, question.given)
-            is_good = isinstance(outcome, Answer) or outcome.reason not in _NO_ANSWER
+            outcome = await self._desk.ask(codec, question.given)
+            is_back = isinstance(outcome, Answer) or outcome.reason not in _NO_ANSWER
         finally:
-            gate.leave(now(), is_good=is_good)
-        failpoint("translator.decoded")
+            gate.leave(is_back=is_back, cost_s=self._desk.cost_s(codec))
         return translation.answered(question, outcome)
 
     # -- to the lanes
@@ -337,7 +335,7 @@ class Translator:
             await asyncio.sleep(LOOK_S)
             looks += 1
             for gate in self._gates.values():
-                gate.turn_away(asyncio.get_running_loop().time())
+                gate.look()
             floor = self._progress.floor
             is_due = self._is_work_done or looks % IDLE_NOTES == 0
             if floor is not None and floor != self._noted and is_due:
@@ -363,4 +361,4 @@ class Translator:
 
 
 def _overloaded(gate: Gate) -> Rejected:
-    return Rejected("codec_failed", f"its codec is too slow: {gate.held} messages wait for it")
+    return Rejected("codec_failed", f"its codec is too slow: {gate.held:,} messages wait for it")

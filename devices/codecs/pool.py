@@ -164,6 +164,16 @@ class CodecPool:
         self._judge(record, outcome)
         return outcome
 
+    @property
+    def broken(self) -> BaseException | None:
+        """Why a lane ended by itself, if one did: get another pool."""
+        return self._broken
+
+    def cost_s(self, codec: Codec) -> float:
+        """CPU seconds that a call of this codec takes of late (moving average)."""
+        record = self._records.get(codec.digest)
+        return record.cpu_s if record is not None else 0.0
+
     def _judge(self, record: _Record, outcome: Outcome) -> None:
         if isinstance(outcome, Answer):
             record.is_proven, record.strikes = True, 0
@@ -217,6 +227,7 @@ class _Worker:
         self._process, self._limits = process, limits
         self._calls, self._answers = process.stdin, process.stdout
         self._known: set[str] = set()
+        self._head: bytes | None = None  # of an answer whose body has not come
         self.in_hand: deque[_Job] = deque()
 
     @classmethod
@@ -244,13 +255,25 @@ class _Worker:
         self._calls.write(LENGTH.pack(len(data)) + data)
 
     async def answer(self) -> Mapping[str, Any] | None:
-        """The answer to the oldest call in hand; None when the process has ended or hangs."""
-        try:
-            async with asyncio.timeout(self._limits.wall_s + GRACE_S):
-                head = await self._answers.readexactly(LENGTH.size)
-                body = await self._answers.readexactly(LENGTH.unpack(head)[0])
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            return None
+        """The answer to the oldest call in hand; None when the process has ended or hangs.
+
+        In two steps: where we stood still for longer than the first, it has come by the second.
+        """
+        for patience_s in (self._limits.wall_s, GRACE_S):
+            try:
+                async with asyncio.timeout(patience_s):
+                    return await self._read()
+            except TimeoutError:
+                continue
+            except (asyncio.IncompleteReadError, ConnectionError):
+                break
+        return None
+
+    async def _read(self) -> Mapping[str, Any]:
+        if self._head is None:
+            self._head = await self._answers.readexactly(LENGTH.size)
+        body = await self._answers.readexactly(LENGTH.unpack(self._head)[0])
+        self._head = None
         found: Mapping[str, Any] = json.loads(body)
         return found
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-import dashboards.tables
+import alerts.tables  # noqa: F401 - its tables are known once it is read
+import dashboards.tables  # noqa: F401 - its tables are known once it is read
 import ingest.tables  # noqa: F401 - its tables are known once it is read
 from dashboards.device_health import DeviceHealth, HealthOptions, Pace
 from dashboards.device_said import FrameInbox

@@ -26,6 +26,7 @@ from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Channel
 from alerts.service import AlertService
 from dashboards.app import create_app, end_streams
+from dashboards.device_health import HealthOptions
 from dashboards.downlink_desk import NetworkLink
 from dashboards.network_ear import NetworkEar
 from dashboards.settings import MapView
@@ -33,6 +34,8 @@ from dashboards.weather import WeatherView
 from devices.codecs.library import Library
 from devices.database_room import keep_room
 from devices.frames import Lane
+from devices.health.battery import Cell
+from devices.health.findings import Limits
 from devices.registry import Registry
 from firmware_sim.geography import basemap
 from ingest.feeds import service
@@ -166,6 +169,7 @@ async def run_web(settings: Settings) -> None:
         map_view=MapView(**settings.map.model_dump()),
         secure_cookies=settings.web.secure_cookies,
         access_point=settings.access_point,
+        health=_health_options(settings),
         networks=network_links(settings, place),
         weather=_weather_view(settings),
     )
@@ -173,6 +177,19 @@ async def run_web(settings: Settings) -> None:
         await _serve(_Server(server_options(settings, app)), app)
     finally:
         store.close()
+
+
+def _health_options(settings: Settings) -> HealthOptions:
+    health = settings.health
+    return HealthOptions(
+        networks={network.name: network.kind for network in settings.networks},
+        cells={
+            one.model: Cell(one.empty_at, one.cell, one.cells_in_series) for one in health.batteries
+        },
+        limits=Limits(
+            battery_soon_days=health.battery_soon_days, battery_now_days=health.battery_now_days
+        ),
+    )
 
 
 def _weather_view(settings: Settings) -> WeatherView | None:

@@ -251,6 +251,21 @@ class MapSettings(_Section):
         return self
 
 
+class ModelBattery(_Section):
+    """The battery of a model of hardware; ``model`` "" is of all that are not named."""
+
+    model: str = ""
+    cell: Literal["straight", "alkaline", "li-mno2", "li-socl2", "li-ion"] = "straight"
+    cells_in_series: Annotated[float, Field(ge=1, le=24)] = 1.0
+    empty_at: Annotated[float | None, Field(ge=0, le=100)] = None
+
+
+class HealthSettings(_Section):
+    battery_soon_days: Annotated[int, Field(ge=1, le=730)] = 90
+    battery_now_days: Annotated[int, Field(ge=0, le=730)] = 14
+    batteries: tuple[ModelBattery, ...] = ()
+
+
 class Settings(_Section):
     """All options, by section; ``source`` is the file they came from, if any."""
 
@@ -266,6 +281,7 @@ class Settings(_Section):
     webhook: WebhookSettings = WebhookSettings()
     web: WebSettings = WebSettings()
     map: MapSettings = MapSettings()
+    health: HealthSettings = HealthSettings()
     jma: JmaSettings = JmaSettings()
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from devices import datum, dev_eui, open_data
+from devices.credentials import ENROLMENT_ACCOUNT
 from devices.kinds import FIELD_KINDS, INSTALLATION
 from devices.open_data import OpenData
 from devices.outcomes import shown
@@ -77,6 +78,14 @@ class DeviceDraft:
     mounting_height_m: float | None = None
 
 
+def is_own_account(name: str) -> bool:
+    """Whether an account of ours at the broker may have this name: a device would have its rights.
+
+    Intake may have another name in the settings; that one the broker's files leave out.
+    """
+    return name in {ENROLMENT_ACCOUNT, "demo-simulator"} or name.startswith("satomori-")
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with a draft: the column, what stands there (cut), and why it cannot be."""
@@ -116,6 +125,8 @@ def _check_names(draft: DeviceDraft) -> _Found:
         yield "name", draft.name, "1 to 64 of the characters A-Z a-z 0-9 _ - expected"
     if draft.name == INSTALLATION.name:
         yield "name", draft.name, "this is the name of the installation itself"
+    elif is_own_account(draft.name):
+        yield "name", draft.name, "an account of Satomori's at the broker has this name"
     if draft.kind not in FIELD_KINDS:
         yield "kind", draft.kind, f"unknown kind; one of {', '.join(FIELD_KINDS)} expected"
     if draft.gateway is not None and not NAME.fullmatch(draft.gateway):

@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +248,7 @@ async def run_feeds(settings: Settings) -> None:
     jma = settings.jma
     access = service.Access(
         hosts=jma.hosts,
-        agent=f"Satomori/{version('satomori')}",
+        agent="Satomori (municipal field monitoring)",
         size_limit=jma.size_limit_mib * MIB,
         deadline_s=float(jma.timeout_s),
         proxy=jma.proxy,

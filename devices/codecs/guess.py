@@ -40,6 +40,8 @@ _NAMING: Final = (
 )
 _UNIT_KEYS: Final = ("unit", "units", "uom")
 _NO_FRACTIONS_BELOW: Final = {"%": 1.0, "percent": 15.0}
+_CLEAR_WITHOUT_UNIT: Final = ("c", "%")
+_REMOTE: Final = frozenset({"ext", "external", "probe", "ds"})  # beside a built-in sensor
 _ENOUGH: Final = 4
 _MOST_BATTERY_V: Final = 36.0
 
@@ -186,8 +188,9 @@ def _distance(path: Path) -> int:
     """How far from plain a path is: nested, in a list, numbered."""
     numbered = next((int(c) for s in path[::-1] if isinstance(s, str) for c in s[-1:]
                      if c.isdecimal()), 0)  # fmt: skip
+    remote = sum(word in _REMOTE for word in _named(path)[0])
     listed = sum(2 + min(step, 2) for step in path if isinstance(step, int))
-    return len(path) - 1 + listed + min(max(numbered - 1, 0), 3)
+    return len(path) - 1 + remote + listed + min(max(numbered - 1, 0), 3)
 
 
 def _by_rule(
@@ -213,13 +216,14 @@ def _by_rule(
         scale, offset = found.scale, found.offset
     else:
         fitting = next((u for u, low, high in rule.units if _fits(numbers, low, high, u)), None)
-        if fitting is None:
+        if fitting is None and rule.units[0][0] not in _CLEAR_WITHOUT_UNIT:
             return None
-        found = conversion(fitting, quantity) if fitting else None
+        unit_text = rule.units[0][0] if fitting is None else fitting
+        found = conversion(unit_text, quantity) if unit_text else None
         scale, offset = (found.scale, found.offset) if found else (1.0, 0.0)
-        why = f"no unit is named: its values would be {fitting}" if fitting else "values fit"
+        why = f"no unit is named: its values would be {unit_text}" if unit_text else "values fit"
     if not _is_possible(numbers, quantity, scale, offset):
-        return None
+        score, why = score - 4, f"{why}, but its examples are not possible"
     entry = Entry(text_of(one.path), quantity, scale, offset, suffix)
     return _Candidate(score, entry, f"{name}, {why} ({_few(one)})")
 
@@ -237,7 +241,8 @@ def _flag_entry(one: _Field, quantity: str, *, closed: bool) -> Entry | None:
 
 def _numbers(one: _Field) -> tuple[list[float], str]:
     """All values as numbers, and the unit text behind each; nothing if they are not all alike."""
-    suffixes = {split_unit(v)[1] for v in one.values if isinstance(v, str)} or {""}
+    texts = [split_unit(value) for value in one.values if isinstance(value, str)]
+    suffixes = {unit for read, unit in texts if read is not None} or {""}
     if len(suffixes) > 1:
         return [], ""
     suffix = suffixes.pop()
@@ -258,7 +263,7 @@ def _fits(numbers: Sequence[float], low: float, high: float, unit: str) -> bool:
     Whole numbers are no metres; shares of 1 are no ``%``; 3.05 is no ``percent`` of a battery.
     """
     is_whole = all(value == int(value) for value in numbers)
-    is_within = all(low <= value <= high for value in numbers if value)
+    is_within = all(low <= value <= high for value in numbers if value or low > 0)
     if unit == "m":
         return is_within and not is_whole
     if unit in _NO_FRACTIONS_BELOW:

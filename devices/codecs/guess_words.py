@@ -80,7 +80,7 @@ _NEUTRAL: Final = _split(
     payload object decoded bytes result results current actual now present instant internal onboard
     sht sht2x sht3x ds ds18 b n x status state states is of the in a channel ch messages
     metering monitor external probe ext device app object info telemetry report detected detection
-    relative rel environment content concentration tilt at onboard head deg outer"""
+    relative rel environment content concentration tilt at onboard deg"""
 )
 """Words that say nothing of what is measured."""
 
@@ -97,7 +97,7 @@ _FOREIGN: Final = _split(
     frequency backlog queue retry buffer message counts trip count compensation
     coefficient gain slope factor divisor multiplier max_alarm limit_value quality accuracy
     occupancy people person weight load bounce button rotation tank fill filling failure
-    inactivity lightning leaf capacitor supercap circuit"""
+    inactivity lightning leaf head outer life eol payloadmask globe capacitor supercap circuit"""
 )
 """Words that make of a value something else than the reading itself."""
 
@@ -111,7 +111,8 @@ _JAPANESE_FIRST: Final = sorted(_JAPANESE, key=len, reverse=True)
 _TOGETHER: Final = (
     (" co 2 ", " co2 "), (" pulse count ", " pulsecount "), (" m 3 ", " m3 "),
     (" mm h ", " mm/h "), (" us cm ", " us/cm "), (" dm 3 ", " l "), (" l h ", " lph "),
-    (" l min ", " lpm "),
+    (" l min ", " lpm "), (" m v ", " mv "), (" h pa ", " hpa "), (" k pa ", " kpa "),
+    (" supply voltage ", " battery voltage "),
 )  # fmt: skip
 _UNITS: Final = _split(
     "mv v mm cm dm m ft l litre litres liter liters ml m3 gal gallons c degc f degf k hpa kpa pa "

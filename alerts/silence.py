@@ -2,7 +2,8 @@
 
 A device is silent when the listening clock (``alerts.listening``) has advanced by its
 ``silence_after_s`` since it was last heard, or first known; the transition's event time is that
-moment. It clears when the device is heard again. Refuses to know values: silence has none.
+moment. It clears when the device is heard again. A device that reports more often from some value
+on is silent sooner while its newest value is there (`devices.active_intervals`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.arrays import Arrays, expect_shapes
+from alerts.arrays import Arrays, OtherLayout, expect_shapes
 from alerts.evaluator import TICK_ROW, Finding, Fresh, Heard, Late, OpenAlarm, Past, World
 from alerts.listening import Listening
 from alerts.rules import SilenceRule
 from alerts.scribe import Place, Scribe, Shown, When
-from devices.readings import Int32s, Int64s
+from devices.active_intervals import ActiveLimits, active_limits
+from devices.readings import Float64s, Int32s, Int64s
 
 _HEARD, _SILENT = Shown(0), Shown(1)
 
@@ -32,6 +34,7 @@ class Silence:
         covered = [d for d in world.devices if rule.where.covers(d)]
         self._device: Int32s = np.array([d.id for d in covered], np.int32)
         self._after_ms: Int64s = np.array([d.silence_after_s * 1000 for d in covered], np.int64)
+        self._active = active_limits(enumerate(covered), world.registry.series)
         self._start()
 
     def would_change(self, fresh: Fresh, /) -> NDArray[np.bool_]:
@@ -61,14 +64,16 @@ class Silence:
         found = []
         for row in rows.tolist():
             slot = self._slot_of[int(devices[row])]
-            is_recent = moments[row] + self._after_ms[slot] > listening.clock_ms
+            is_recent = moments[row] + self._limit_ms[slot] > listening.clock_ms
             if self._is_silent[slot] and is_recent:
                 found.append(self._tell(slot, _HEARD, int(heard.received_at[row]), row))
         return found
 
-    def on_tick(self, at: int, _past: Past, listening: Listening, /) -> Sequence[Finding]:
+    def on_tick(self, at: int, past: Past, listening: Listening, /) -> Sequence[Finding]:
         """Open for the devices that have been silent for too long."""
-        due = listening.heard[self._device] + self._after_ms
+        real: Float64s = past.memory.value[0]
+        self._limit_ms = self._active.applied(self._after_ms, real)
+        due = listening.heard[self._device] + self._limit_ms
         newly = np.flatnonzero((due <= listening.clock_ms) & ~self._is_silent)
         return [
             self._tell(slot, _SILENT, listening.moment_of(int(due[slot])), TICK_ROW, at)
@@ -125,6 +130,10 @@ class Silence:
         return self._scribe.state() | {
             "device": self._device,
             "after_ms": self._after_ms,
+            "active_place": self._active.place,
+            "active_series": self._active.series,
+            "active_from": self._active.active_from,
+            "active_after_ms": self._active.after_ms,
             "is_silent": self._is_silent,
             "changed_at": self._changed_at,
         }
@@ -135,6 +144,14 @@ class Silence:
         expect_shapes(arrays, after_ms=places, is_silent=places, changed_at=places)
         self._device = arrays["device"]
         self._after_ms = arrays["after_ms"]
+        active = {name: arrays[f"active_{name}"] for name in ("place", "series", "after_ms")}
+        active["active_from"] = arrays["active_from"]
+        expect_shapes(active, **dict.fromkeys(active, active["place"].shape))
+        if len(active["place"]) and not 0 <= active["place"].min() <= active["place"].max() < len(
+            self._device
+        ):
+            raise OtherLayout("active_place is none of the devices")
+        self._active = ActiveLimits(**active)
         self._start()
         self._is_silent[:] = arrays["is_silent"]
         self._changed_at[:] = arrays["changed_at"]
@@ -142,6 +159,7 @@ class Silence:
 
     def _start(self) -> None:
         self._slot_of = {device: slot for slot, device in enumerate(self._device.tolist())}
+        self._limit_ms = self._after_ms  # as of the last tick
         self._is_silent = np.zeros(len(self._device), np.bool_)
         self._changed_at: Int64s = np.full(len(self._device), -1, np.int64)
 

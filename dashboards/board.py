@@ -32,8 +32,9 @@ from dashboards.stations import (
     main_quantity,
     station,
 )
+from devices.active_intervals import active_limits
 from devices.quantities import QUANTITIES
-from devices.readings import SUSPECT, Float64s, Int32s, Int64s, Quality, Readings, distinct_ids
+from devices.readings import SUSPECT, Int32s, Int64s, Quality, Readings, distinct_ids
 
 if TYPE_CHECKING:
     from alerts.ledger import Alarm
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _encode: Final = msgspec.json.Encoder().encode
 _MAX_VIEWS: Final = 256
 _NEVER_HEARD: Final = 0
+_NEVER_OVERDUE_MS: Final = 2**62  # of what is not in service
 _DOUBTED: Final = SUSPECT | Quality.EXERCISE
 
 
@@ -64,7 +66,9 @@ class Board:
         self._device_of: Int32s = np.full(0, -1, np.int32)  # by series id
         self._series_of: dict[int, dict[str, int]] = {}
         self._heard_at: Int64s = np.full(0, _NEVER_HEARD, np.int64)  # by device id
-        self._limit_ms: Float64s = np.full(0, np.inf)  # by device id: silence limit and grace
+        self._normal_ms: Int64s = np.zeros(0, np.int64)  # by device id: silence limits
+        self._active = active_limits((), {})  # … of those that report more often at times
+        self._limit_ms: Int64s = self._normal_ms  # with grace, as of the last ``pass_time``
         self._overdue: set[int] = set()
         self._now = 0  # as of the last ``pass_time``
         self._stale_at: dict[int, int] = {}  # by device id: when its rise is of the past
@@ -128,6 +132,9 @@ class Board:
     def pass_time(self, now: int) -> None:
         """Mark the stations that have become overdue, or are no longer, or whose rise is old."""
         self._now = now
+        self._limit_ms = OVERDUE_GRACE_MS + self._active.applied(
+            self._normal_ms, self._latest.sound()
+        )
         if stale := [device for device, at in self._stale_at.items() if at <= now]:
             for device in stale:
                 del self._stale_at[device]
@@ -216,9 +223,12 @@ class Board:
         self._heard_at = np.append(
             self._heard_at, np.full(max(size - len(self._heard_at), 0), _NEVER_HEARD, np.int64)
         )
-        self._limit_ms = np.full(len(self._heard_at), np.inf)
+        limits = np.full(len(self._heard_at), _NEVER_OVERDUE_MS, np.int64)
         for device in self._in_service():
-            self._limit_ms[device.id] = device.silence_after_s * 1000 + OVERDUE_GRACE_MS
+            limits[device.id] = round(device.silence_after_s * 1000)
+        self._normal_ms, self._limit_ms = limits, limits + OVERDUE_GRACE_MS
+        in_service = ((device.id, device) for device in self._in_service())
+        self._active = active_limits(in_service, registry.series)
         known = min(len(self._device_of), len(self._latest.received_at))
         self._hear(self._device_of[:known], self._latest.received_at[:known])
 

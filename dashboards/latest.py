@@ -69,6 +69,11 @@ class LatestValues:
         """Whether the series has a reading."""
         return series < len(self.measured_at) and self.measured_at[series] != NEVER
 
+    def sound(self) -> NDArray[np.float64]:
+        """The newest values by series id, NaN where there is none, or a suspect or a drill's."""
+        is_sound = (self.measured_at != NEVER) & ((self.quality & _NOT_OF_A_LEVEL) == 0)
+        return np.where(is_sound, self.value, np.nan)
+
     def _reserve(self, size: int) -> None:
         if size <= len(self.measured_at):
             return

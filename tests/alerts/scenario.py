@@ -1,8 +1,9 @@
 """Runs scenarios: plain text that a duty officer can read, checked against the engine.
 
 A scenario has three parts. Rules as in a rule file, each under a line ``rule NAME``, indented.
-Devices, one a line: ``device NAME KIND stage=value … silent-after=SECONDS``. Then the night, a
-line an event, ``TIME  EVENT``, where TIME is H:MM:SS (with .mmm if need be) and EVENT is one of::
+Devices, one a line: ``device NAME KIND stage=value … silent-after=SECONDS``, with
+``active-each=SECONDS active-from=VALUE`` if they report more often then. Then the night, a line an
+event, ``TIME  EVENT``, where TIME is H:MM:SS (with .mmm if need be) and EVENT is one of::
 
     G1 reads 3.20            also: suspect | drill | measured TIME (sent later than measured)
     G1 says online           any word on its status topic; ``offline`` is said by the broker
@@ -137,8 +138,16 @@ def _parsed(text: str) -> Scenario:
 def _device(number: int, name: str, kind: str, words: list[str]) -> Device:
     options = dict(word.split("=") for word in words)
     silent = float(options.pop("silent-after", 86_400))
-    thresholds = {stage: float(value) for stage, value in options.items()}
-    return device(number, kind, name=name, thresholds=thresholds, silence_after_s=silent)
+    active_s, active_from = options.pop("active-each", None), options.pop("active-from", None)
+    return device(
+        number,
+        kind,
+        name=name,
+        thresholds={stage: float(value) for stage, value in options.items()},
+        silence_after_s=silent,
+        intervals={"normal": 600, "active": int(active_s)} if active_s else None,
+        active_from=float(active_from) if active_from else None,
+    )
 
 
 def _happen(scenario: Scenario, engine: Engine, at: int, event: str) -> list[Change]:

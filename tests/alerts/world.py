@@ -25,12 +25,15 @@ def device(
     area: str = "川内",
     tags: tuple[str, ...] = (),
     decommissioned_at: int | None = None,
+    intervals: Mapping[str, int] | None = None,
+    active_from: float | None = None,
 ) -> Device:
     """A device in service with registry id ``number``."""
     own = name or f"{kind}-{number}"
     return Device(
         number, own, kind, f"{own}地点", f"Station {own}", "", area, 31.8, 130.3, 600,
         silence_after_s, dict(thresholds or {}), tags, None, None, 0, decommissioned_at,
+        dict(intervals or {}), active_from,
     )  # fmt: skip
 
 

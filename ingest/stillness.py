@@ -126,8 +126,8 @@ class Stillness:
         count = row - begin + 1 + np.where(goes_on, self._count[series], 0)
         self._remember(series, at, value, since, count)
         is_rest = (value == 0) | (value <= self._low[series]) | (value >= self._high[series])
-        stuck: NDArray[np.bool_] = at - since >= still_ms
-        return stuck & (count >= FEWEST_READINGS) & ~is_rest
+        stuck: NDArray[np.bool_] = (at - since >= still_ms) & (count >= FEWEST_READINGS) & ~is_rest
+        return stuck
 
     def _remember(
         self,

@@ -33,7 +33,7 @@ from ingest.stores.duckdb import DuckDBStore
 
 FIRST_DAY = 20_400
 QUANTITIES = ("paddy.depth", "battery.voltage", "radio.rssi")
-UNHURRIED = Pace(round_s=0.0, busy_share=1.0, shortest_pause_s=0.0, longest_pause_s=0.0)
+UNHURRIED = Pace(round_s=0.0, busy_share=1.0, shortest_pause_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,15 @@ _FRAMES_A_STEP: Final = 2_000
 class Pace:
     """How fast the work goes: a round of all devices each ``round_s``, ``slice_devices`` a step.
 
-    ``busy_share`` of one core at most (0..1); after an outage it waits ``retry_s``.
+    ``busy_share`` of one core at most (0..1); with nothing due it waits ``idle_s``, after an outage
+    ``retry_s``.
     """
 
     round_s: float = 900.0
     slice_devices: int = 200
     busy_share: float = 0.1
     shortest_pause_s: float = 0.2
-    longest_pause_s: float = 5.0
+    idle_s: float = 1.0
     retry_s: float = 30.0
 
 
@@ -141,7 +142,8 @@ class DeviceHealth:
             self._load()
         self._read_frames()
         current = self._round or self._begin_round()
-        if current is not None and self._is_time(current):
+        is_due = current is not None and self._is_time(current)
+        if current is not None and is_due:
             self._look_at(current, current.slices[current.next])
             self._counts = self._count()
             current.next += 1
@@ -149,8 +151,10 @@ class DeviceHealth:
         self._note_success()
         used = time.thread_time() - began
         self.cpu_s += used
+        if not is_due:
+            return self.pace.idle_s
         resting_s = used * (1.0 / self.pace.busy_share - 1.0)
-        return min(max(resting_s, self.pace.shortest_pause_s), self._longest(resting_s))
+        return max(resting_s, self.pace.shortest_pause_s)
 
     def status(self) -> dict[str, object]:
         """The work's part of ``web.json``."""
@@ -214,9 +218,6 @@ class DeviceHealth:
         self.is_behind = current.is_behind or self.rounds == 0  # the second one knows neighbours
         self.rounds += 1
         self._round = None
-
-    def _longest(self, resting_s: float) -> float:
-        return max(self.pace.longest_pause_s, resting_s)
 
     # -- one slice
 

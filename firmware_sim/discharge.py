@@ -87,11 +87,12 @@ def _one_of(chemistry: Chemistry, chance: np.random.Generator) -> Chemistry:
 
 def _weather(day: NDArray[np.int64], chance: np.random.Generator) -> Float64s:
     """Daily means like those of Satsumasendai: 7 Cel in January, 27 in July, spells of weather."""
-    season = 17.0 - 10.0 * np.cos(2.0 * np.pi * (day % 365.25 - 20.0) / 365.25)
+    season: Float64s = 17.0 - 10.0 * np.cos(2.0 * np.pi * (day % 365.25 - 20.0) / 365.25)
     spell = np.zeros(len(day))
     for i in range(1, len(day)):
         spell[i] = 0.75 * spell[i - 1] + chance.normal(scale=1.8)
-    return season + spell
+    season += spell
+    return season
 
 
 def _level(chemistry: Chemistry, share: Float64s, temperature: Float64s) -> Float64s:

@@ -128,6 +128,7 @@ def _judged(said: Battery, day: Int64s, level: Float64s, today: int, cell: Cell)
     fitted = line(x, level)
     if fitted is None or said.end is None:
         return said
+    end_level = said.end
     said = _as(said, "unsure", per_year=fitted.slope * _YEAR_DAYS)
     if _is_recharged(day, level, fitted):
         return _as(said, "recharged")
@@ -136,7 +137,7 @@ def _judged(said: Battery, day: Int64s, level: Float64s, today: int, cell: Cell)
         return _as(said, "unsure", why="flat_cell")
     spans = [
         span
-        for left, end in _ways(level, said.end, cells)
+        for left, end in _ways(level, end_level, cells)
         if (span := _span(said, x, left, end, today)) is not None
     ]
     return _joined(said, spans) if spans else _as(said, "unsure", why="rising")

@@ -27,7 +27,7 @@ from tests.dashboards.conftest import PEOPLE, START, Clock, House, until
 
 DAYS = 120
 NOW = (day_of(START) + DAYS) * DAY_MS + 8 * 3_600_000
-FAST = Pace(round_s=1.0, shortest_pause_s=0.0, longest_pause_s=0.0, busy_share=1.0)
+FAST = Pace(round_s=1.0, shortest_pause_s=0.0, busy_share=1.0)
 
 
 def readings(house: House, device: str, quantity: str, at: np.ndarray, value: np.ndarray

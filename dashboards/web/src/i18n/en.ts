@@ -75,7 +75,7 @@ export const en: Dictionary = {
   weather_warned: "JMA, in force",
   weather_reported: (when: string) => `issued ${when}`,
   weather_expired: "(past its validity)",
-  weather_exercise: () => "Drill",
+  weather_exercise: "Drill",
   weather_rain: (what: string, value: string, from: string, to: string) => `Rain expected: ${what} ${value} (${from}–${to})`,
   weather_source: "Source: JMA",
   weather_source_at: (when: string) => `Source: JMA (received ${when})`,

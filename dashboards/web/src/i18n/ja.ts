@@ -76,7 +76,7 @@ export const ja = {
   weather_warned: "気象庁 発表中",
   weather_reported: (when: string) => `${when}発表`,
   weather_expired: "（有効期限を過ぎています）",
-  weather_exercise: (status: string) => status || "訓練",
+  weather_exercise: "訓練・試験",
   weather_rain: (what: string, value: string, from: string, to: string) => `雨の予想：${what} ${value}（${from}〜${to}）`,
   weather_source: "出典：気象庁",
   weather_source_at: (when: string) => `出典：気象庁（${when} 取得）`,

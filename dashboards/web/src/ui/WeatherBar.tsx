@@ -66,7 +66,7 @@ function WarningItem({ group, now }: { readonly group: WarningGroup; readonly no
   const { warning, areas } = group;
   return (
     <li className="weather-warning" data-level={warning.level ?? "unknown"} data-exercise={warning.is_exercise}>
-      {warning.is_exercise && <span className="flag flag-exercise">{t.weather_exercise(warning.status)}</span>}
+      {warning.is_exercise && <span className="flag flag-exercise">{t.weather_exercise}</span>}
       <LevelShape level={warning.level} />
       <strong>{language === "en" && warning.name_en ? warning.name_en : warning.name}</strong>
       <span className="weather-where">
@@ -84,7 +84,7 @@ function BulletinItem({ bulletin, now }: { readonly bulletin: Bulletin; readonly
   const measured = bulletin.rain.map((one) => `${one.place || one.area_name} ${one.words || `${one.value_mm} mm`}`);
   return (
     <li className="weather-warning" data-level={Math.max(0, ...levels) || "unknown"} data-exercise={bulletin.is_exercise} title={bulletin.headline}>
-      {bulletin.is_exercise && <span className="flag flag-exercise">{t.weather_exercise("")}</span>}
+      {bulletin.is_exercise && <span className="flag flag-exercise">{t.weather_exercise}</span>}
       <LevelShape level={Math.max(0, ...levels) || null} />
       <strong>{[...new Set(named)].join("・") || bulletin.title}</strong>
       <span className="weather-where">

@@ -115,6 +115,7 @@ _STATES: Final[Mapping[str, Words]] = MappingProxyType(
 )
 
 _Three = tuple[Words, Words, Words]
+_AT_ONCE_DAYS: Final = 14
 
 
 def _number(figures: Figures, key: str) -> float:
@@ -214,12 +215,18 @@ def _battery_soon(figures: Figures) -> _Three:
     return (
         Words(f"電池交換の目安: 約{likely.ja}後", f"Battery: about {likely.en} left"),
         Words(f"いま{now}、切れるまで{ja}の見込み", f"{now} now; empty in {en}"),
-        Words(
-            f"{first.ja}以内に電池を交換してください。"
-            if low >= 1
-            else "できるだけ早く電池を交換してください。",
-            f"Change the battery within {first.en}." if low >= 1 else "Change the battery soon.",
-        ),
+        _change_within(days, first),
+    )
+
+
+def _change_within(days: float, first: Words) -> Words:
+    if days <= _AT_ONCE_DAYS:
+        return Words(
+            "できるだけ早く電池を交換してください。", "Change the battery as soon as possible."
+        )
+    return Words(
+        f"電池の交換を計画してください（早ければ{first.ja}で切れます）。",
+        f"Plan to change the battery (it may be empty in {first.en}).",
     )
 
 

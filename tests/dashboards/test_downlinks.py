@@ -29,6 +29,7 @@ from devices.registry import Registry
 from devices.units import UnitDraft
 from ingest.mqtt import BrokerAddress
 from satomori import migrations
+from tests.dashboards.conftest import House
 from tests.servers.mosquitto import Mosquitto, free_port
 
 NOW = 1_792_540_800_000
@@ -349,3 +350,48 @@ def test_what_cannot_be_sent_is_refused_before_a_row_stands(
         )
     assert caught.value.code == code
     assert len(desk.listed("river-07")) == before
+
+
+# --- the API -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"hex": "01", "port": 10}, 409, "no_dev_eui"),
+        ({"hex": "01"}, 422, "invalid"),
+        ({"hex": "01", "data": {}, "port": 10}, 422, "invalid"),
+        ({"port": 10}, 422, "invalid"),
+        ({"hex": "0", "port": 10}, 422, "invalid"),
+        ({"hex": "01", "port": 224}, 422, "invalid"),
+        ({"hex": "00" * 243, "port": 10}, 422, "invalid"),
+        ({"data": {}, "surprise": 1}, 422, "invalid"),
+    ],
+    ids=str,
+)
+async def test_a_wish_that_cannot_be_is_refused(
+    house: House, body: dict[str, Any], status: int, code: str
+) -> None:
+    """With the API's error body."""
+    async with house.client("admin") as client:
+        answer = await client.post("/api/devices/gauge/downlink", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+async def test_only_administrators_send_and_read_downlinks(house: House) -> None:
+    """They move valves and intervals."""
+    body = {"hex": "01", "port": 10}
+    for name in ("hanako", "taro", "jiro", "haruko", "everybody"):
+        async with house.client(name) as client:
+            sent = await client.post("/api/devices/gauge/downlink", json=body)
+            read = await client.get("/api/devices/gauge/downlinks")
+        assert (sent.status_code, read.status_code) == (403, 403)
+
+
+async def test_a_device_without_downlinks_has_an_empty_list(house: House) -> None:
+    """And one that is not there has none."""
+    async with house.client("admin") as client:
+        empty = await client.get("/api/devices/gauge/downlinks")
+        nobody = await client.get("/api/devices/nobody/downlinks")
+    assert empty.json() == {"downlinks": []}
+    assert nobody.status_code == 404

@@ -105,7 +105,7 @@ def _stored(client: httpx.Client, name: str, quantity: str) -> list[tuple[int, f
     stations = client.get("/api/stations").json()["stations"]
     [device] = [one["id"] for one in stations if one["name"] == name]
     series = client.get(f"/api/stations/{device}").json()["series"]
-    found = [one["id"] for one in series if one["quantity"] == quantity]
+    found = [one["series"] for one in series if one["quantity"] == quantity]
     if not found:
         return []
     span = {"start_at": 0, "end_at": now_ms() + 1000, "max_points": 5000}
@@ -141,8 +141,9 @@ def test_every_uplink_of_chirpstack_becomes_a_reading_once(tmp_path: Path) -> No
     network = {"name": "city-lora", "kind": "chirpstack", "urgent_applications": [URGENT]}
     system = RunningSystem(tmp_path, networks=[network])
     _prepared(system)
-    system.start()
+    system.start(is_ready=False)
     try:
+        system.wait_ready(120)
         password = (system.place.broker / "network-city-lora.password").read_text().strip()
         broker = Broker("127.0.0.1", system.settings.broker.port, "network-city-lora", password)
         field = _Field(ChirpStack(URGENT), broker, chance=0.25)
@@ -153,7 +154,7 @@ def test_every_uplink_of_chirpstack_becomes_a_reading_once(tmp_path: Path) -> No
             wait_until(
                 lambda: _is_all_there(client, field),
                 f"all readings; {client.get('/api/quarantine').text[:2000]}; {system.log_tail()}",
-                60,
+                120,
             )
             assert not client.get("/api/quarantine").json()["rows"]
             rssi = _stored(client, "river-07", "radio.rssi")
@@ -175,14 +176,14 @@ def _send_and_follow(system: RunningSystem, client: httpx.Client, field: _Field)
         field.uplinks()
         return _step(client, name, id_) == step
 
-    wait_until(lambda: is_at("acknowledged", sent["id"]), f"acknowledged: {system.log_tail()}")
+    wait_until(lambda: is_at("acknowledged", sent["id"]), f"acknowledged: {system.log_tail()}", 120)
     assert field.server.interval_s("river-07") == 600
 
     _said(system, "devices", "downlink", "meter-1", "--port", "20", "--hex", "01003c")
     [plain] = client.get("/api/devices/meter-1/downlinks").json()["downlinks"]
-    wait_until(lambda: is_at("sent", plain["id"], "meter-1"), f"sent: {system.log_tail()}")
+    wait_until(lambda: is_at("sent", plain["id"], "meter-1"), f"sent: {system.log_tail()}", 120)
     field.uplinks(3)
-    wait_until(lambda: _is_all_there(client, field), "all readings")
+    wait_until(lambda: _is_all_there(client, field), "all readings", 120)
     assert _step(client, "meter-1", plain["id"]) == "sent"
     assert "sent" in _said(system, "devices", "downlinks", "meter-1")
 
@@ -197,18 +198,21 @@ def test_the_things_stack_is_read_and_answered_on_a_broker_of_its_own(
     }  # fmt: skip
     system = RunningSystem(tmp_path, networks=[network])
     _prepared(system)
-    system.start()
+    system.start(is_ready=False)
     try:
+        system.wait_ready(120)
         broker = Broker(mosquitto.host, mosquitto.port)
         field = _Field(TheThingsStack(APPLICATION), broker, chance=0.2)
         with field.connected(), system.visit("staff") as client:
-            wait_until(lambda: _has_heard(client, field), f"the first one; {system.log_tail()}")
+            wait_until(
+                lambda: _has_heard(client, field), f"the first one; {system.log_tail()}", 120
+            )
             heard_from = min(at for at, _ in _stored(client, "river-07", "water.level"))
             for measured in field.measured.values():
                 for at in [at for at in measured if at < heard_from]:
                     del measured[at]  # before we listened: QoS 0 knows no yesterday
             field.uplinks(ROUNDS // 2)
-            wait_until(lambda: _is_all_there(client, field), f"all; {system.log_tail()}")
+            wait_until(lambda: _is_all_there(client, field), f"all; {system.log_tail()}", 120)
             _send_and_follow(system, client, field)
     finally:
         system.stop()

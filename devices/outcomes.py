@@ -18,7 +18,8 @@ class Rejected:
 
     Reasons in use: ``unknown_topic``, ``unknown_device``, ``kind_mismatch``, ``not_carried``,
     ``bad_json``, ``bad_cbor``, ``bad_senml``, ``bad_lpp``, ``bad_shape``, ``no_values``,
-    ``too_large``. ``detail`` says where and what.
+    ``too_large``; where a codec is needed ``no_codec``, ``no_mapping``, ``codec_failed``,
+    ``unknown_network``, ``translation_failed``. ``detail`` says where and what.
     """
 
     reason: str

@@ -59,7 +59,7 @@ class CodecDesk:
         """Until it is broken, which is a bug of ours: others are not to wait for its repair."""
         async with self._make_pool() as self._pool:
             self._is_running.set()
-            while (broken := self._pool.broken) is None:
+            while (broken := self._pool.broken) is None:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(RETRY_S)
         log.error("ingest.codec.pool_ended", error=repr(broken)[:300])
 
@@ -74,17 +74,13 @@ class CodecDesk:
         return sorted(self._suspended)
 
     def is_repeated(self, key: str) -> bool:
-        """Whether this transmission came before; it has from now on."""
+        """Whether this transmission came before; it has from now on, whatever becomes of it."""
         if key in self._seen:
             return True
         self._seen[key] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return False
-
-    def forget(self, key: str) -> None:
-        """The transmission gave nothing: it may come again."""
-        self._seen.pop(key, None)
 
     async def find(self, name: str, revision: int) -> Enabled | None:
         """The codec as of this revision of the registry; waits while it cannot be known."""

@@ -27,7 +27,7 @@ from devices.codecs.codec import Answer, Reason
 from devices.codecs.pool import CodecPool
 from devices.failpoints import failpoint
 from devices.frames import Lane, Position, RawFrame
-from devices.networks.messages import Ignored, NetworkMessage
+from devices.networks.messages import Ignored, NetworkMessage, Uplink
 from devices.outcomes import Rejected, shown
 from devices.registry import RegistrySnapshot
 from ingest import handover, translation
@@ -231,38 +231,38 @@ class Translator:
         self._conclude(item, Rejected("translation_failed", repr(error)[:300]))
 
     async def _translate(self, item: Item, chain: Chain) -> Translation:
-        found = self._address(item.raw)
-        if not isinstance(found, Addressed):
-            return Passed("translated before") if self._is_done(item) else found
-        key = found.uplink.key
-        is_repeated = bool(key) and self._desk.is_repeated(key)
-        if self._is_done(item):
+        said = self._heard(item.raw)
+        is_repeated = isinstance(said, Uplink) and self._desk.is_repeated(said.key)
+        if self._before.holds(item.position.epoch, item.position.n):
             return Passed("translated before")
         if is_repeated and not item.raw.connection.startswith(RESUBMISSION):
             return Passed("repeated")
-        translated = await self._decode(found, chain)
+        found = self._addressed(item.raw, said)
+        if isinstance(found, Addressed):
+            found = await self._decode(found, chain)
         failpoint("translator.decoded")
-        if isinstance(translated, Rejected) and key:
-            self._desk.forget(key)
-        return translated
+        return found
 
-    def _is_done(self, item: Item) -> bool:
-        return self._before.holds(item.position.epoch, item.position.n)
-
-    def _address(self, raw: RawFrame) -> Translation | Addressed:
+    def _heard(self, raw: RawFrame) -> NetworkMessage | Translation | None:
+        """What a network server's message says; None for one of our own topics."""
         if not raw.network:
-            return translation.of_device(raw, self._registry())
+            return None
         read = self._networks.get(raw.network)
         if read is None:
             return Rejected("unknown_network", f"no network {raw.network} is in the settings")
-        message = read(raw.topic, raw.payload)
-        match message:
-            case Rejected():
-                return message
-            case Ignored():
-                return Passed("ignored")
+        said = read(raw.topic, raw.payload)
+        return Passed("ignored") if isinstance(said, Ignored) else said
+
+    def _addressed(
+        self, raw: RawFrame, said: NetworkMessage | Translation | None
+    ) -> Translation | Addressed:
+        match said:
+            case None:
+                return translation.of_device(raw, self._registry())
+            case Rejected() | Passed() | Translated():
+                return said
             case _:
-                return translation.of_network(message, self._registry())
+                return translation.of_network(said, self._registry())
 
     async def _decode(self, of: Addressed, chain: Chain) -> Translation:
         name = of.place.codec

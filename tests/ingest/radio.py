@@ -91,8 +91,14 @@ def _iso(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def network(broker: BrokerAddress, *, urgent: tuple[str, ...] = (), name: str = "lora") -> Network:
-    """A ChirpStack whose applications are all heard, ``urgent`` ones in the urgent lane."""
+def network(
+    broker: BrokerAddress,
+    *,
+    urgent: tuple[str, ...] = (),
+    routine: tuple[str, ...] = (),
+    name: str = "lora",
+) -> Network:
+    """A ChirpStack; all applications are heard where no ``routine`` ones are named."""
     kind = NetworkKind.CHIRPSTACK
     return Network(
         name,
@@ -100,7 +106,7 @@ def network(broker: BrokerAddress, *, urgent: tuple[str, ...] = (), name: str = 
         partial(read, kind),
         {
             Lane.URGENT: subscriptions(kind, urgent) if urgent else (),
-            Lane.ROUTINE: subscriptions(kind),
+            Lane.ROUTINE: subscriptions(kind, routine),
         },
         lambda topic: application_of(kind, topic) in urgent,
         keeps_session=True,
@@ -117,6 +123,7 @@ class RadioTown(Town):
         *,
         shelf: Shelf | None = None,
         urgent: tuple[str, ...] = (),
+        routine: tuple[str, ...] = (),
         pool: Callable[[], CodecPool] = CodecPool,
         **options: Any,
     ) -> None:
@@ -129,7 +136,7 @@ class RadioTown(Town):
         )
         self._pool = pool
         self._translated: dict[Lane, JournalFollower] = {}
-        self.networks = [network(self.broker, urgent=urgent)]
+        self.networks = [network(self.broker, urgent=urgent, routine=routine)]
         self._put_units_in()
 
     def _put_units_in(self) -> None:

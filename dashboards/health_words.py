@@ -12,6 +12,7 @@ from typing import Final
 
 from devices.health.battery import Battery
 from devices.health.findings import Code, Figures, Finding
+from devices.quantities import QUANTITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ _STATES: Final[Mapping[str, Words]] = MappingProxyType(
 
 _Three = tuple[Words, Words, Words]
 _AT_ONCE_DAYS: Final = 14
+_UNITS: Final = {"Cel": "°C", "%RH": "%", "deg": "°"}
 
 
 def _number(figures: Figures, key: str) -> float:
@@ -170,6 +172,11 @@ _QUANTITIES: Final[Mapping[str, Words]] = MappingProxyType(
 def _quantity(figures: Figures) -> Words:
     name = str(figures.get("quantity") or "")
     return _QUANTITIES.get(name, Words(name, name))
+
+
+def _unit(figures: Figures) -> str:
+    known = QUANTITIES.get(str(figures.get("quantity") or ""))
+    return _UNITS.get(known.unit, known.unit) if known else ""
 
 
 def _silent(figures: Figures) -> _Three:
@@ -232,7 +239,7 @@ def _change_within(days: float, first: Words) -> Words:
 
 def _stuck(figures: Figures) -> _Three:
     what, span = _quantity(figures), _clock_span(_number(figures, "still_s"))
-    value = f"{_number(figures, 'value'):.4g}"
+    value = f"{_number(figures, 'value'):.4g} {_unit(figures)}"
     return (
         Words(f"{what.ja}が動かない", f"Stuck: {what.en}"),
         Words(
@@ -249,8 +256,9 @@ def _stuck(figures: Figures) -> _Three:
 def _noisy(figures: Figures) -> _Three:
     what = _quantity(figures)
     noise, usual = _number(figures, "noise"), _number(figures, "usual")
-    ja = f"揺れ幅 {noise:.3g}" + (f"（ふだんは {usual:.3g}）" if usual else "")
-    en = f"noise {noise:.3g}" + (f" (usually {usual:.3g})" if usual else "")
+    unit = _unit(figures)
+    ja = f"揺れ幅 {noise:.2g} {unit}" + (f"（ふだんは {usual:.2g} {unit}）" if usual else "")
+    en = f"noise {noise:.2g} {unit}" + (f" (usually {usual:.2g} {unit})" if usual else "")
     return (
         Words(f"{what.ja}が乱れている", f"Noisy: {what.en}"),
         Words(ja, en),

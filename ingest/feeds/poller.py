@@ -89,6 +89,7 @@ class Poller:
         self._states = book.states()
         self._unread: list[Unread] = []
         self._is_database_away = False
+        self._is_fresh = {source.name for source in plan.sources}  # the settings may be new ones
 
     async def run(self) -> None:
         """Poll until cancelled, each feed at its interval, counted on over a restart."""
@@ -152,8 +153,11 @@ class Poller:
         entries = list(listed.entries) if listed else []
         if has_gap:
             entries += await self._long_ago(source, now)
-        choice = await self._choose(entries, is_all_needed=has_gap)
+        is_all_needed = has_gap or source.name in self._is_fresh
+        choice = await self._choose(entries, is_all_needed=is_all_needed)
         failed = [entry for entry, kind in choice.read if not await self._read(entry, kind)]
+        if listed is not None:
+            self._is_fresh.discard(source.name)
         if choice.passed_over:
             await asyncio.to_thread(self._book.skip, choice.passed_over, now)
         self._unread = await asyncio.to_thread(self._outstanding, now)

@@ -256,9 +256,20 @@ async def test_of_the_same_time_the_document_itself_holds(town: Town) -> None:
 
 
 async def test_a_summary_is_read_once_an_hour_while_nothing_is_missing(town: Town) -> None:
-    for number in range(18):
-        town.jma.publish(_summary(NOW + number * 7 * MINUTE))
-        await town.poll(7 * MINUTE)
+    async with town.poller() as poller:
+        for number in range(18):
+            town.jma.publish(_summary(NOW + number * 7 * MINUTE))
+            town.at += 7 * MINUTE
+            await poller.poll(town.extra)
+    assert len([path for path in town.jma.asked if "VPWS50" in path]) == 2
+
+
+async def test_a_new_process_asks_for_the_newest_summary(town: Town) -> None:
+    """The settings may name another area, of which nothing has been read yet."""
+    town.jma.publish(_summary(NOW))
+    await town.poll()
+    town.jma.publish(_summary(NOW + 5 * MINUTE))
+    await town.poll()
     assert len([path for path in town.jma.asked if "VPWS50" in path]) == 2
 
 

@@ -35,7 +35,7 @@ RULES = danger_rules(
 Reading = tuple[str, int, float]  # device, measured_at, value
 
 STEPS = [name for name in FAILPOINTS if not name.startswith("translator.")]
-"""Those of a system without a network server; for the others `ingest/test_translator_crashes.py`."""
+"""Those of a system without a network server; the others: `ingest/test_translator_crashes.py`."""
 
 
 class Load:

@@ -1,9 +1,10 @@
 """How often `devices.codecs.guess` is right: ``python -m bench.codec_guesses CHECKOUT [--json]``.
 
 Two measures on the examples of a public checkout. *Labelled*: fields of temperature, humidity,
-battery, distance or level, and volume that we read ourselves in a fixed sample of codecs
-(``bench/codec_labels.json``: codec → quantity → path, scale, offset). *Normalized*: where a codec
-has ``normalizeUplink``, what that says is the truth that the guess from the raw output must meet.
+battery, distance or level, and volume that we read ourselves in two samples of codecs
+(``bench/codec_labels.json``: codec → quantity → path, scale, offset): those that were *seen* while
+the rules were written, and a *fresh* one that was drawn afterwards. *Normalized*: where a codec has
+``normalizeUplink``, what that says is the truth that the guess from the raw output must meet.
 """
 
 from __future__ import annotations
@@ -51,9 +52,11 @@ class Result:
     """Tallies by family of the labelled fields, and by quantity of normalized ones."""
 
     codecs: int = 0
-    labelled_codecs: int = 0
+    seen_codecs: int = 0
+    fresh_codecs: int = 0
     normalized_codecs: int = 0
-    labelled: dict[str, Tally] = field(default_factory=dict)
+    seen: dict[str, Tally] = field(default_factory=dict)
+    fresh: dict[str, Tally] = field(default_factory=dict)
     normalized: dict[str, Tally] = field(default_factory=dict)
 
     def as_json(self) -> str:
@@ -62,30 +65,42 @@ class Result:
 
     def as_text(self) -> str:
         """A line a family."""
-        lines = [f"{self.codecs} codecs with examples, {self.labelled_codecs} of them labelled"]
-        lines += [_line(name, tally) for name, tally in self.labelled.items()]
-        lines.append(_line("labelled, all", _sum(self.labelled)))
+        lines = [f"{self.codecs} codecs whose examples hold"]
+        for word, count, tallies in (
+            ("seen", self.seen_codecs, self.seen), ("fresh", self.fresh_codecs, self.fresh)
+        ):  # fmt: skip
+            lines.append(f"{count} codecs of the {word} sample")
+            lines += [_line(name, tally) for name, tally in tallies.items()]
+            lines.append(_line("all", _sum(tallies)))
         lines.append(f"{self.normalized_codecs} codecs with normalizeUplink")
         lines += [_line(name, tally) for name, tally in sorted(self.normalized.items())]
         return "\n".join(lines)
 
 
-async def run(checkout: Path, labels: Mapping[str, Mapping[str, Sequence[Any]]]) -> Result:
+Labels = Mapping[str, Mapping[str, Mapping[str, Sequence[Any]]]]
+
+
+async def run(checkout: Path, labels: Labels) -> Result:
     """Measure. Raises FileNotFoundError where there is no codec."""
-    result = Result(labelled={name: Tally() for name in FAMILIES})
+    seen, fresh = ({name: Tally() for name in FAMILIES} for _ in range(2))
+    result = Result(seen=seen, fresh=fresh)
     async with CodecPool(workers=1) as pool:
         for published in find(checkout):
             if not isinstance(published, Published):
                 continue
-            answers = (await try_one(published, pool)).answers
-            if not answers:
+            trial = await try_one(published, pool)
+            answers = trial.answers
+            if not answers or not trial.has_passed:  # what it says is not what its maker means
                 continue
             result.codecs += 1
             raw = [Answer(data=answer.data) for answer in answers]
             mapping = guess(raw).mapping
-            if published.codec.name in labels:
-                result.labelled_codecs += 1
-                _tally_labels(result.labelled, mapping, labels[published.codec.name])
+            if own := labels["seen"].get(published.codec.name):
+                result.seen_codecs += 1
+                _tally_labels(result.seen, mapping, own)
+            if own := labels["fresh"].get(published.codec.name):
+                result.fresh_codecs += 1
+                _tally_labels(result.fresh, mapping, own)
             if any(answer.normalized for answer in answers):
                 result.normalized_codecs += 1
                 _tally_normalized(result.normalized, mapping, answers)

@@ -41,6 +41,7 @@ _NAMING: Final = (
 _UNIT_KEYS: Final = ("unit", "units", "uom")
 _NO_FRACTIONS_BELOW: Final = {"%": 1.0, "percent": 15.0}
 _CLEAR_WITHOUT_UNIT: Final = ("c", "%")
+_FRACTIONAL: Final = frozenset({"m", "m3"})
 _REMOTE: Final = frozenset({"ext", "external", "probe", "ds"})  # beside a built-in sensor
 _ENOUGH: Final = 4
 _MOST_BATTERY_V: Final = 36.0
@@ -260,11 +261,12 @@ def _said_unit(one: _Field, suffix: str, unit: str) -> str:
 def _fits(numbers: Sequence[float], low: float, high: float, unit: str) -> bool:
     """Whether numbers can be in this unit.
 
-    Whole numbers are no metres; shares of 1 are no ``%``; 3.05 is no ``percent`` of a battery.
+    Whole numbers are no metres and no cubic metres; shares of 1 are no ``%``; 3.05 is no
+    ``percent`` of a battery.
     """
     is_whole = all(value == int(value) for value in numbers)
     is_within = all(low <= value <= high for value in numbers if value or low > 0)
-    if unit == "m":
+    if unit in _FRACTIONAL:
         return is_within and not is_whole
     if unit in _NO_FRACTIONS_BELOW:
         below = _NO_FRACTIONS_BELOW[unit]

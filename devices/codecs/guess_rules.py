@@ -47,7 +47,7 @@ _LEVEL: Final = (("m", -10.0, 20.0), ("mm", 20.0, 100_000.0))
 _OF_LEVEL: Final = (("flood-sensor", "flood.depth"), ("paddy-node", "paddy.depth"))
 _OF_LEAK: Final = (("flood-sensor", "flood.detected"),)
 _PRESSURE: Final = (("hpa", 800.0, 1100.0), ("pa", 80_000.0, 110_000.0), ("kpa", 80.0, 110.0))
-_COUNTED: Final = (("l", 0.0, 1e12),)
+_COUNTED: Final = (("m3", 0.0, 1e7), ("l", 0.0, 1e12))
 
 RULES: Final = (
     _rule("soil.temperature", "temperature soil", "depth level", _CELSIUS),

@@ -22,8 +22,7 @@ def add(connection: Connection, device: int, given: Datum) -> bool:
 
     A height that is None is what it was at that moment.
     """
-    for name, value, reason in faults(given.gauge_zero_m, given.mounting_height_m):
-        raise DatumError(f"{name} {value!r}: {reason}")
+    _checked(given.gauge_zero_m, given.mounting_height_m)
     before = at(history(connection, device), given.since)
     datum = Datum(given.since, *_completed(given, before))
     if before == datum:
@@ -68,13 +67,32 @@ def note(connection: Connection, heights: Mapping[int, Heights], now: int) -> bo
     known: dict[int, list[Datum]] = {}
     for row in connection.execute(select(tables.datum).order_by(tables.datum.c.since)):
         known.setdefault(row.device, []).append(from_row(row))
+    first: list[dict[str, Any]] = []
     is_changed = False
     for device, given in heights.items():
-        newest = known[device][-1] if device in known else None
-        wanted = Datum(FROM_THE_BEGINNING if newest is None else now, *given)
-        if _completed(wanted, newest) != _heights(newest):
-            is_changed |= add(connection, device, wanted)
-    return is_changed
+        zero_m, height_m = _checked(*given)
+        if device not in known:
+            first.append(
+                {
+                    "device": device,
+                    "since": FROM_THE_BEGINNING,
+                    "gauge_zero_m": zero_m,
+                    "mounting_height_m": height_m,
+                }
+            )
+        else:
+            newest, wanted = known[device][-1], Datum(now, zero_m, height_m)
+            if _completed(wanted, newest) != _heights(newest):
+                is_changed |= add(connection, device, wanted)
+    if first:
+        connection.execute(insert(tables.datum).values(changed_in=tables.PRESENT_REVISION), first)
+    return is_changed or bool(first)
+
+
+def _checked(gauge_zero_m: float | None, mounting_height_m: float | None) -> Heights:
+    for name, value, reason in faults(gauge_zero_m, mounting_height_m):
+        raise DatumError(f"{name} {value!r}: {reason}")
+    return gauge_zero_m, mounting_height_m
 
 
 def _completed(given: Datum, before: Datum | None) -> Heights:

@@ -37,6 +37,11 @@ def values(data: Any, *texts: str) -> dict[str, float]:
     return dict(samples[0].values) if samples else {}
 
 
+def about(value: float) -> Any:
+    """A number that equals this one but for rounding."""
+    return pytest.approx(value)
+
+
 def test_scale_and_offset_turn_their_unit_into_ours() -> None:
     """Millimetres into metres, Fahrenheit into Celsius."""
     found = values(
@@ -113,7 +118,7 @@ def test_past_values_get_their_times_by_interval() -> None:
     assert to_samples(Answer(data=data), mapping, NOW) == (
         Sample({"water.total": 1.0}, NOW - 3 * 3_600_000),
         Sample({"water.total": 1.002}, NOW - 3_600_000),
-        Sample({"water.total": pytest.approx(1.003)}, NOW),
+        Sample({"water.total": about(1.003)}, NOW),
     )
     oldest_first = from_text(["log[].v=water.total*0.001 every:-3600"])
     assert to_samples(Answer(data=data), oldest_first, NOW)[-1].values == {"water.total": 1.0}
@@ -169,7 +174,7 @@ def test_normalized_measurements_become_samples_in_our_units() -> None:
                 "air.relativeHumidity": 60.0,
                 "light.intensity": 12.0,
                 "soil.moisture": 30.0,
-                "soil.ec": pytest.approx(0.15),
+                "soil.ec": about(0.15),
             },
             NOW - 3_600_000,
         ),
@@ -178,7 +183,7 @@ def test_normalized_measurements_become_samples_in_our_units() -> None:
                 "battery.voltage": 3.6,
                 "water.leak": 0.0,
                 "water.temperature": 5.0,
-                "water.total": pytest.approx(12.345),
+                "water.total": about(12.345),
                 "contact.open": 1.0,
             },
             NOW,

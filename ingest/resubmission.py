@@ -84,9 +84,7 @@ def waiting(database: Engine, lane: Lane) -> list[Resubmission]:
                 break
             chosen.append(id_)
         rows = connection.execute(
-            select(
-                table.c.id, table.c.topic, table.c.payload, table.c.received_at, table.c.network
-            )
+            select(table.c.id, table.c.topic, table.c.payload, table.c.received_at, table.c.network)
             .where(table.c.id.in_(chosen))
             .order_by(table.c.id)
         )

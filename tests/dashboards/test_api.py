@@ -302,9 +302,11 @@ async def test_openapi_types_every_answer(house: House) -> None:
     async with house.client("admin") as client:
         document = (await client.get("/api/openapi.json")).json()
     free = {"/api/basemap", "/metrics", "/login/{token}", "/api/logout", "/api/live"}
-        free.add("/api/devices/export.csv")
+    free |= {"/api/devices/export.csv"}
     for path, methods in document["paths"].items():
         for method in methods.values():
+            if "204" in method["responses"]:
+                continue  # there is nothing to type
             success = next(a for status, a in method["responses"].items() if status[0] in "23")
             schema = success.get("content", {}).get("application/json", {}).get("schema", {})
             assert path in free or "$ref" in schema, path

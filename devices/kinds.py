@@ -87,7 +87,8 @@ INSTALLATION: Final = Kind(
      "broker.away", "broker.connections", "broker.messagesQueued", "broker.bytesQueued",
      "broker.messagesDropped", "broker.publishesDenied",
      "broker.sessionsLost", "broker.sessionsTakenOver",
-     "intake.lag", "intake.rejected", "alerts.lag", "store.lag", "feed.age"), 10, 6.0, horizon_s=600,
+     "intake.lag", "intake.rejected", "alerts.lag", "store.lag", "feed.age"), 10, 6.0,
+    horizon_s=600,
 )  # fmt: skip
 """The system that does the watching: it reports of itself, and nothing in the field may."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from alerts.tables import transition
-from bench.subject import rule_lane, rules_in
+from bench.subject import RULE_PREFIX, rule_lane, rules_in
 from devices.frames import Lane
 from devices.readings import Int64s
 
@@ -40,10 +40,14 @@ class Delays:
 def delays_by_lane(
     database: Engine, crossings: Mapping[str, int], rules: int, since_at: int, until_at: int
 ) -> Mapping[str, Delays]:
-    """Delays of "urgent", "routine" and "all", of what was measured in ``[since_at, until_at)``."""
+    """Delays of "urgent", "routine" and "all", of what was measured in ``[since_at, until_at)``.
+
+    What the installation says of itself, when it has too much to do, is no part of the load.
+    """
     columns = transition.c.rule, transition.c.measured_at, transition.c.committed_at
+    of_load = transition.c.rule.startswith(RULE_PREFIX)
     with database.connect() as connection:
-        rows = connection.execute(select(*columns)).all()
+        rows = connection.execute(select(*columns).where(of_load)).all()
     is_urgent = np.array([rule_lane(rule) is Lane.URGENT for rule, _, _ in rows], np.bool_)
     measured_at = np.array([at for _, at, _ in rows], np.int64)
     delay = np.array([committed_at for _, _, committed_at in rows], np.int64) - measured_at

@@ -36,6 +36,10 @@ _NO_BUDGET = "readings_per_minute_per_device = 1000000"
 """Fewer devices than that would be over a device's budget at full speed; it is looked at anyway."""
 
 
+RULE_PREFIX = "rule-"
+"""How the names of the bench's rules begin, before their number."""
+
+
 def device_name(number: int) -> str:
     """The name under which the load generator publishes for its device ``number``."""
     return f"load-{number:05d}"
@@ -43,12 +47,12 @@ def device_name(number: int) -> str:
 
 def rule_lane(rule: str) -> Lane:
     """Which lane a rule of the bench looks at."""
-    return Lane.URGENT if int(rule.removeprefix("rule-")) % 2 == 0 else Lane.ROUTINE
+    return Lane.URGENT if int(rule.removeprefix(RULE_PREFIX)) % 2 == 0 else Lane.ROUTINE
 
 
 def rules_in(lane: Lane, rules: int) -> int:
     """How many of so many rules look at a lane."""
-    return sum(rule_lane(f"rule-{k}") is lane for k in range(rules))
+    return sum(rule_lane(f"{RULE_PREFIX}{k}") is lane for k in range(rules))
 
 
 class Installation:
@@ -211,10 +215,11 @@ def rules_text(rules: int) -> str:
     """
     texts = []
     for k in range(rules):
-        lane = rule_lane(f"rule-{k}")
+        lane = rule_lane(f"{RULE_PREFIX}{k}")
         value = (1.3 + 1.3 * (k + 0.5) / rules) / (1 if lane is Lane.URGENT else 4)
         texts.append(
-            f'[[rules]]\nname = "rule-{k}"\nkind = "stages"\nquantity = "{QUANTITIES[lane]}"\n'
+            f'[[rules]]\nname = "{RULE_PREFIX}{k}"\nkind = "stages"\n'
+            f'quantity = "{QUANTITIES[lane]}"\n'
             f'hysteresis = 0.02\nwhere = {{ device_kinds = ["{KINDS[lane]}"] }}\n'
             f'stages = [{{ name = "caution", level = 2, value = {value:.4f} }}]\n'
         )

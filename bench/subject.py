@@ -36,6 +36,9 @@ _NO_BUDGET = "readings_per_minute_per_device = 1000000"
 """Fewer devices than that would be over a device's budget at full speed; it is looked at anyway."""
 
 
+SETTLED_S = 2.5
+"""Nothing comes any more: intake says each second how much it has."""
+
 RULE_PREFIX = "rule-"
 """How the names of the bench's rules begin, before their number."""
 
@@ -162,8 +165,22 @@ class RunningSystem:
         return found
 
     def wait_for_readers(self, keep_watch: Callable[[], None], deadline_s: float = 600.0) -> float:
-        """Until all readers passed the last readings of both lanes; the moment of it."""
+        """Until all readers passed the last readings of both lanes; the moment of it.
+
+        What came twice may have been counted twice, while as much still waits in the broker: it
+        is over when nothing more has come for a while.
+        """
         end = time.monotonic() + deadline_s
+        while True:
+            self._wait_for_lanes(keep_watch, end)
+            passed_at, taken = time.monotonic(), self.messages()
+            while time.monotonic() < passed_at + SETTLED_S:
+                keep_watch()
+                time.sleep(0.1)
+            if self.messages() == taken:
+                return passed_at
+
+    def _wait_for_lanes(self, keep_watch: Callable[[], None], end: float) -> None:
         for lane in Lane:
             wanted = _last_readings(self._place.var / "journal" / lane, lane)
             while wanted is not None and not _have_passed(self._place.var, lane, wanted):
@@ -171,7 +188,6 @@ class RunningSystem:
                 if time.monotonic() > end:
                     raise BenchError(f"readers have not passed {lane} {wanted}: {self._words()}")
                 time.sleep(0.02)
-        return time.monotonic()
 
     def close(self) -> None:
         """Stop everything in order; stopped while it starts, it leaves children that end soon."""

@@ -1,4 +1,4 @@
-"""The three processes, each wired from the parts of the other packages.
+"""The processes, each wired from the parts of the other packages.
 
 This is the one place that sees a journal, an engine and a page at once.
 """
@@ -29,7 +29,6 @@ from dashboards.device_health import HealthOptions
 from dashboards.downlink_desk import NetworkLink
 from dashboards.network_ear import NetworkEar
 from dashboards.settings import MapView
-from dashboards.weather import WeatherView
 from devices.codecs.library import Library
 from devices.database_room import keep_room
 from devices.frames import Lane
@@ -37,9 +36,6 @@ from devices.health.battery import Cell
 from devices.health.findings import Limits
 from devices.registry import Registry
 from firmware_sim.geography import basemap
-from ingest.feeds import service
-from ingest.feeds.names import Names, NamesError, default_names_text, load_names
-from ingest.feeds.poller import Plan, Source
 from ingest.intake import BrokerAddress, Intake
 from ingest.journal import JournalWriter
 from ingest.journal_follower import JournalFollower
@@ -51,16 +47,11 @@ from ingest.stores import open_store
 from ingest.stores.series_store import SeriesStore
 from ingest.translator import Translating
 from satomori.clock import now_ms
+from satomori.feeds import run_feeds, weather_view
 from satomori.installation import STRAYS, Installation
 from satomori.networks import is_ours_used, network, network_address
 from satomori.patience import PatientProtocol, allow_many_connections
-from satomori.settings import (
-    NetworkSettings,
-    Settings,
-    SettingsError,
-    feed_name,
-    read_secret,
-)
+from satomori.settings import NetworkSettings, Settings, SettingsError, read_secret
 from satomori.steady_reader import SteadyReader
 
 log = structlog.get_logger()
@@ -170,7 +161,7 @@ async def run_web(settings: Settings) -> None:
         access_point=settings.access_point,
         health=_health_options(settings),
         networks=network_links(settings, place),
-        weather=_weather_view(settings),
+        weather=weather_view(settings),
     )
     try:
         await _serve(_Server(server_options(settings, app)), app)
@@ -188,20 +179,6 @@ def _health_options(settings: Settings) -> HealthOptions:
         limits=Limits(
             battery_soon_days=health.battery_soon_days, battery_now_days=health.battery_now_days
         ),
-    )
-
-
-def _weather_view(settings: Settings) -> WeatherView | None:
-    """What the page shows of JMA; None where no feed is set up."""
-    jma = settings.jma
-    if not jma.enabled:
-        return None
-    return WeatherView(
-        areas=jma.areas,
-        regions=jma.regions,
-        feeds=tuple(map(feed_name, jma.feeds)),
-        names=jma_names(settings),
-        stale_ms=jma.stale_s * 1000,
     )
 
 
@@ -240,54 +217,6 @@ async def _serve(server: uvicorn.Server, app: FastAPI) -> None:
         server.should_exit = True
         await serving
         raise
-
-
-async def run_feeds(settings: Settings) -> None:
-    """JMA's feeds → what is in force, until cancelled."""
-    place = Installation(settings)
-    jma = settings.jma
-    access = service.Access(
-        hosts=jma.hosts,
-        agent="Satomori (municipal field monitoring)",
-        size_limit=jma.size_limit_mib * MIB,
-        deadline_s=float(jma.timeout_s),
-        proxy=jma.proxy,
-        tls_ca=jma.tls_ca,
-    )
-    await service.run_feeds(
-        place.open_database(),
-        feed_plan(settings),
-        access,
-        unread_dir=place.feeds,
-        status_path=place.run / "feeds.json",
-        now=now_ms,
-    )
-
-
-def feed_plan(settings: Settings) -> Plan:
-    """What is asked of JMA; raises SettingsError for a table of names that cannot be used."""
-    jma = settings.jma
-    return Plan(
-        sources=tuple(
-            Source(feed_name(url), url, f"{url.removesuffix('.xml')}_l.xml") for url in jma.feeds
-        ),
-        names=jma_names(settings),
-        areas=frozenset((*jma.areas, *jma.regions)),
-        offices=frozenset(jma.offices),
-        interval_s=float(jma.interval_s),
-        quiet_ms=jma.quiet_s * 1000,
-    )
-
-
-def jma_names(settings: Settings) -> Names:
-    """The table of names of the settings; raises SettingsError where it cannot be used."""
-    file = settings.jma.names_file
-    try:
-        if not file:
-            return load_names(default_names_text())
-        return load_names(Path(file).read_text(encoding="utf-8"), file)
-    except (OSError, UnicodeDecodeError, NamesError) as error:
-        raise SettingsError(f"jma.names_file = {file!r}: {error}") from None
 
 
 PROCESSES: Mapping[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {

@@ -27,9 +27,10 @@ from satomori.broker import (
 from satomori.broker_access import keep_in_step
 from satomori.broker_saves import save_often
 from satomori.clock import now_ms
+from satomori.feeds import jma_names
 from satomori.installation import Installation
 from satomori.ports import until_free
-from satomori.processes import jma_names, used_processes
+from satomori.processes import used_processes
 from satomori.settings import Settings, SettingsError
 from satomori.supervise import Child, Supervisor
 

@@ -209,6 +209,13 @@ class RunningSystem:
             capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
 
+    def credential(self, device: str) -> str:
+        """A new broker password for the unit in the device."""
+        made = self.command("devices", "credential", device, "--json")
+        assert made.returncode == 0, made.stderr
+        password: str = json.loads(made.stdout)["password"]
+        return password
+
     @contextlib.contextmanager
     def simulating(self, scenario: Path) -> Iterator[None]:
         """``satomori simulate --scenario`` while the block runs."""

@@ -380,12 +380,12 @@ def test_a_devices_new_credential_ends_the_connection_that_uses_the_old_one(
     try:
         system.start(is_ready=False)
         system.wait_ready(120)
-        old = system.command("devices", "credential", "gauge-1").stdout.strip().split()[-1]
+        old = system.credential("gauge-1")
         port = system.settings.broker.port
         with Publisher(Broker("127.0.0.1", port, "gauge-1", old), client_id="thief") as thief:
             thief.publish("field/v1/river-gauge/gauge-1/up", b'{"v":{"water.level":1}}')
             thief.drain(10)
-            new = system.command("devices", "credential", "gauge-1").stdout.strip().split()[-1]
+            new = system.credential("gauge-1")
             wait_until(lambda: not thief._is_connected, "the connection is ended")
         again = Publisher(Broker("127.0.0.1", port, "gauge-1", old), client_id="thief")
         with pytest.raises(BrokerUnavailableError, match="Not authorized"):

@@ -72,7 +72,7 @@ def test_a_device_that_publishes_as_another_is_an_alarm_that_the_brokers_log_nam
 ) -> None:
     """With our configuration the broker ends the connection of whoever publishes what is denied."""
     system.register("name,kind\ngauge-1,river-gauge\ngauge-2,river-gauge\n")
-    password = system.command("devices", "credential", "gauge-1").stdout.split()[-1]
+    password = system.credential("gauge-1")
     client = Client(CallbackAPIVersion.VERSION2, client_id="the-liar", protocol=MQTTv311)
     client.username_pw_set("gauge-1", password)
 

@@ -6,8 +6,8 @@ and rebuilt from it.
 
 Only DUP-flagged QoS 1 messages are ever matched, on (connection, packet id, hash of topic and
 payload). The broker reuses packet ids, so an entry ends when its id comes again without DUP, and in
-any case ``WINDOW`` messages later: more can never be in flight, and a device without clock and
-numbers may well send the very same bytes under the same id one round of 65,535 later.
+any case ``WINDOW`` messages later: a device without clock and numbers may well send the very same
+bytes under the same id one round of 65,535 later.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from numpy.typing import NDArray
 UInt16s = NDArray[np.uint16]
 UInt64s = NDArray[np.uint64]
 
-WINDOW: Final = 32_768
-"""How many messages an entry outlives; above the receive maximum, half of all packet ids."""
+WINDOW: Final = 60_000
+"""How many messages an entry outlives; below the 65,535 packet ids.
+
+Far above the receive maximum: mosquitto 2.0.11 lets more be in flight than it was asked for, and
+acknowledgements that it had not read yet are lost with a connection.
+"""
 
 _IDS: Final = 65_536
 

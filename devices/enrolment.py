@@ -108,7 +108,7 @@ def read(topic: str, payload: bytes) -> Enrolment | Rejected:
         return Rejected("bad_enrolment", f"{len(payload)} bytes, at most {MAX_BYTES}")
     try:
         said = msgspec.json.decode(payload, type=_Request)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, not this shape
         return Rejected("bad_enrolment", shown(str(error)))
     return _checked(parts[3], said)
 

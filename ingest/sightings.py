@@ -91,20 +91,12 @@ def _enrolling(frame: RejectedFrame) -> tuple[Sighting, ...]:
             "enrolment",
             frame.topic,
             frame.received_at,
-            _without_hash(frame.payload),
+            msgspec.json.encode(_given(hints))[:MAX_SAMPLE_BYTES],  # never the password's hash
             _given(hints),
             said.fingerprint,
             said.password_hash,
         ),
     )
-
-
-def _without_hash(payload: bytes) -> bytes:
-    """The sample is shown to people; the hash of a password is nothing to look at."""
-    said = msgspec.json.decode(payload)
-    return msgspec.json.encode({k: v for k, v in said.items() if k != "password_hash"})[
-        :MAX_SAMPLE_BYTES
-    ]
 
 
 def _of_gateway(frame: RejectedFrame, parts: list[str]) -> tuple[Sighting, ...]:
@@ -186,7 +178,7 @@ def _of_values(element: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _elements(payload: bytes) -> list[dict[str, Any]]:
     try:
         said = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # what intake passed over unread may be no UTF-8
         return []
     return [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, dict)]
 

@@ -70,6 +70,9 @@ def test_everything_optional_is_read() -> None:
         asked(position=[31.8, 130.3]),
         asked(label="x" * 3000),
         asked(password_hash=7),
+        b'{"kind":"\xff"}',
+        b'{"kind":"\\ud800"}',
+        b'{"position":{"latitude":1e999,"longitude":1}}',
     ],
 )
 def test_a_request_that_says_it_wrong_is_refused_with_a_reason(payload: bytes) -> None:

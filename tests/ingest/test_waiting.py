@@ -57,6 +57,31 @@ def chirpstack(dev_eui: str, at: int = T0, **info: str) -> RejectedFrame:
     return RejectedFrame(topic, json.dumps(said).encode(), at, "unknown_device", "unknown")
 
 
+HOSTILE = [b'"x":"\xff"', b'"x":1e999', b'"x":"\\ud800"', b'"x":' + b"[" * 20_000]
+
+
+@pytest.mark.parametrize("more", HOSTILE)
+def test_what_nobody_reads_in_a_refused_message_stops_nobody(more: bytes) -> None:
+    """Intake passes over unknown fields unread; whoever looks again must not fall over them."""
+    request = asking(EnrollingUnit("SN-1", "flood-sensor", 1))
+    frames = [
+        RejectedFrame(request.topic, b"{" + more + b"," + request.payload[1:], T0, "enrolment", ""),
+        RejectedFrame(
+            "field/v1/gateway/gw-1/up/urgent",
+            b'{"d":"nosuch","v":{"water.level":1},' + more + b"}",
+            T0, "unknown_device", "d: nosuch is not in service",
+        ),
+        RejectedFrame(
+            "field/v1/trap/nosuch/up", b'{"v":{"trap.triggered":1},' + more + b"}",
+            T0, "unknown_device", "no device nosuch is registered",
+        ),
+    ]  # fmt: skip
+    for frame in frames:
+        for one in sightings_of(frame):
+            assert b"$7$" not in one.sample
+            assert len(one.sample) <= MAX_SAMPLE_BYTES
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Engine]:
     made = open_database(f"sqlite:///{tmp_path}/satomori.db")

@@ -35,6 +35,10 @@ from devices.database import open_database
 _STEPS = 5
 """How often the throttle is set anew before the storm."""
 
+_CAUTION = 0.6
+"""How far each step after the first follows what was measured: less CPU takes in less than its
+share, since much of what intake does costs the same for few messages as for many."""
+
 _SETTLING = 1 / 3
 """Share of each step that is not looked at: what the throttle of before has left."""
 
@@ -47,7 +51,7 @@ class StormOptions:
     rate: float = 30_000.0
     seconds: float = 60.0
     share: float = 1 / 3
-    calibrate_s: float = 30.0
+    calibrate_s: float = 40.0
     means: Means | None = None
 
 
@@ -137,7 +141,8 @@ class _Watch:
         rate, self.settled = _rate(self.settled, intake), {}
         if rate > 0:
             wanted = self.storm.rate * self.storm.share
-            self.share = min(1.0, max(0.01, self.share * min(max(wanted / rate, 0.3), 3.0)))
+            ratio = min(max(wanted / rate, 0.3), 3.0) ** (1.0 if self.steps == 0 else _CAUTION)
+            self.share = min(1.0, max(0.01, self.share * ratio))
         self.throttle.allow(self.share)
         self.steps += 1
         if self.steps == _STEPS:

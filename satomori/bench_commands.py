@@ -116,7 +116,7 @@ def storm(
     seconds: Annotated[float, typer.Option(min=1)] = 60.0,
     calibrate: Annotated[
         float, typer.Option(min=1, help="Seconds before, of the same load.")
-    ] = 30.0,
+    ] = 40.0,
     rate: Annotated[float, typer.Option(help="Messages a second that are offered.")] = 30_000.0,
     warm_up: WarmUp = 5.0,
     rules: Rules = 20,

@@ -192,6 +192,13 @@ def _registered(registry: Registry, row: Any, wish: Wish, now: int) -> tuple[Dev
         return _new_device(registry, row, wish, now), 0
     present = _unit_in_service(registry, known)
     if present is not None and _is_it(present, row):
+        if _has_another_password(registry, known, row) and not wish.is_sure:
+            raise AdmissionError(
+                "contested",
+                "is_sure",
+                f"{known.name} is in service with another password: compare the fingerprint "
+                f"{row.claim} with the device's own",
+            )
         return known, 0 if row.first_heard_at <= present.installed_at else present.installed_at
     if not wish.replaces:
         raise AdmissionError(
@@ -260,6 +267,20 @@ def _is_it(present: Unit, row: Any) -> bool:
     """Whether the registry knows this very unit already: from a list, or from an earlier try."""
     known = {"dev_eui": present.dev_eui, "serial": present.serial_number}
     return known.get(row.identity_kind) == str(row.identity)
+
+
+def _has_another_password(registry: Registry, device: Device, row: Any) -> bool:
+    """Whether the unit in service logs in with what this candidate did not choose.
+
+    Whoever reads a serial number off a label could ask in its place, and lock it out.
+    """
+    lines = {one.device: one.password_line for one in registry.credentials()}
+    line = lines.get(device.name)
+    return (
+        row.password_hash is not None
+        and line is not None
+        and line != password_line_of_hash(device.name, row.password_hash)
+    )
 
 
 def _let_in(

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 import devices.provisioning_tables  # noqa: F401 - its tables are known once it is read
 import ingest.waiting_tables  # noqa: F401 - its tables are known once it is read
 from dashboards.tables import audit
-from devices.credentials import is_password
+from devices.credentials import is_password, mosquitto_password_line
 from devices.database import writing
 from devices.drafts import DeviceDraft
 from devices.frames import RejectedFrame
@@ -230,6 +230,24 @@ async def test_a_unit_that_the_registry_expects_is_accepted_as_its_device(house:
     assert house.registry.snapshot().by_name["uf-1"].label == "駅前"
     assert len(house.registry.units(house.device("uf-1"))) == 1
     assert is_password(lines(house)["uf-1"], unit.password)
+
+
+async def test_a_unit_that_logs_in_already_is_not_locked_out_by_who_claims_its_serial_number(
+    house: House,
+) -> None:
+    """Its serial number stands on its label; a stranger with the enrolment key may claim it."""
+    house.registry.register([DeviceDraft("uf-1", "flood-sensor", serial_number="SN-1")], START - 1)
+    device = house.device("uf-1")
+    house.registry.set_credential(device, mosquitto_password_line("uf-1", "its own"), START)
+    heard(house, asking(EnrollingUnit("SN-1", "flood-sensor", 2)))
+    async with house.client("admin") as client:
+        (one,) = await listed(client)
+        blind = await accept(client, one["id"], name="uf-1")
+        assert (blind.status_code, blind.json()["error"]["code"]) == (409, "contested")
+        assert is_password(lines(house)["uf-1"], "its own")
+        sure = await accept(client, one["id"], name="uf-1", is_sure=True)
+        assert sure.status_code == 200, sure.text
+    assert not is_password(lines(house)["uf-1"], "its own")
 
 
 @pytest.mark.parametrize("name", ["satomori-intake", "enrolment", "demo-simulator", "satomori"])

@@ -31,11 +31,15 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of a codec's examples; ``answers`` is what it said to its uplinks."""
+    """What became of a codec's examples; ``answers`` is what it said to its uplinks.
+
+    ``unread`` are lists of examples that cannot be read; they are among the ``misses``.
+    """
 
     published: Published
     misses: tuple[Miss, ...]
     answers: tuple[Answer, ...] = ()
+    unread: tuple[Miss, ...] = ()
 
     @property
     def has_passed(self) -> bool:
@@ -43,10 +47,13 @@ class Trial:
         return not self.misses
 
     def count(self, *, is_uplink: bool) -> tuple[int, int]:
-        """(examples, passed) of uplinks, or of downlinks."""
+        """(examples, passed) of uplinks, or of downlinks; a list that cannot be read is one that
+        does not pass."""
         vectors = [v for v in self.published.vectors if _is_uplink(v.call) is is_uplink]
         missed = [m for m in self.misses if _is_uplink(m.call) is is_uplink]
-        return len(vectors), len(vectors) - len(missed)
+        unread = [m for m in self.unread if _is_uplink(m.call) is is_uplink]
+        examples = len(vectors) + len(unread)
+        return examples, examples - len(missed)
 
 
 async def try_one(published: Published, pool: CodecPool) -> Trial:
@@ -62,7 +69,7 @@ async def try_one(published: Published, pool: CodecPool) -> Trial:
         if (problem := _problem(vector, outcome))
     ]
     answers = [o for v, o in tried if _is_uplink(v.call) and isinstance(o, Answer)]
-    return Trial(published, (*unread, *misses), tuple(answers))
+    return Trial(published, (*unread, *misses), tuple(answers), unread)
 
 
 async def _with_loose(published: Published, pool: CodecPool) -> tuple[Published, tuple[Miss, ...]]:

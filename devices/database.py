@@ -61,7 +61,7 @@ def writing(database: Engine) -> Iterator[Connection]:
 def _set_sqlite_pragmas(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN itself, see _begin
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

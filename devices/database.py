@@ -6,6 +6,8 @@ SQLite (WAL, durable commits) by default, PostgreSQL by URL. Each table has one 
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,6 +17,9 @@ from sqlalchemy.exc import ArgumentError
 
 SILENT_SERVER_S: Final = 30
 """A server that says nothing for so long is away: no process waits for it forever."""
+
+_BUSY_S: Final = 10.0
+"""How long a statement waits for another process's write."""
 
 metadata = MetaData(
     naming_convention={
@@ -61,9 +66,25 @@ def writing(database: Engine) -> Iterator[Connection]:
 def _set_sqlite_pragmas(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN itself, see _begin
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    cursor.execute(f"PRAGMA busy_timeout={round(1000 * _BUSY_S)}")
+    _use_wal(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Several may open a new database at once; for this change SQLite's own patience fails."""
+    end = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

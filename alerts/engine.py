@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.arrays import Arrays, OtherLayout, expect_layout, expect_shapes
+from alerts.batch import by_our_clock, fresh_of, is_in_order
 from alerts.evaluator import (
     TICK_ROW,
     Evaluator,
     Finding,
-    Fresh,
     Heard,
     Late,
     OpenAlarm,
@@ -57,9 +56,6 @@ from devices.readings import (
     Readings,
     concatenate,
     distinct_ids,
-    grouped_rows,
-    is_first_of_group,
-    preceding,
     rounds,
 )
 from devices.registry import RegistrySnapshot
@@ -241,14 +237,9 @@ class Engine:
         found = {name: [*e.on_heard(heard, self._listening)] for name, e in self._named()}
         is_ahead = batch.measured_at > batch.received_at
         if has_ahead := bool(is_ahead.any()):
-            batch = _by_our_clock(batch)
+            batch = by_our_clock(batch)
         past = self._past()
-        rest = np.arange(len(batch))
-        if len(distinct_ids(batch.series)) < len(batch):
-            is_quiet = self._is_quiet(batch, is_ahead)
-            self._pass_by(batch, np.flatnonzero(is_quiet), past)
-            rest = np.flatnonzero(~is_quiet)
-        for rows in (rest[some] for some in rounds(batch.series[rest])):
+        for rows in self._loud_rounds(batch, is_ahead):
             chosen = rows
             if has_ahead:
                 self._set_apart(batch, rows[is_ahead[rows]])
@@ -256,26 +247,32 @@ class Engine:
             if not is_newer.all():
                 self._take_late(batch, chosen[~is_newer], found)
                 chosen = chosen[is_newer]
-            fresh = _fresh(batch, chosen)
+            fresh = fresh_of(batch, chosen)
             self._history.append(fresh.readings)
             for name, evaluator in self._named():
                 found[name] += evaluator.on_readings(fresh, past)
             self._memory.take_in(fresh)
         return _in_order(found.values())
 
-    def _is_quiet(self, batch: Readings, is_ahead: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Mask of the readings of series that stand more than once and change nothing.
+    def _loud_rounds(self, batch: Readings, is_ahead: NDArray[np.bool_]) -> Iterator[Indices]:
+        """Row numbers, no series twice in a round. Series that stand more than once and change
+        nothing are kept at once instead: a day's worth of a meter must not hold up others."""
+        if len(distinct_ids(batch.series)) == len(batch):
+            yield np.arange(len(batch))
+            return
+        is_quiet = self._is_quiet(batch, is_ahead)
+        self._pass_by(batch, np.flatnonzero(is_quiet))
+        rest = np.flatnonzero(~is_quiet)
+        yield from (rest[rows] for rows in rounds(batch.series[rest]))
 
-        Such a series comes in order, and none of its readings would change anything if it were the
-        next: so nothing has changed after the first, nor after the second, and so on.
+    def _is_quiet(self, batch: Readings, is_ahead: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Mask of the readings of series that come in order and change nothing.
+
+        None of them would change anything if it were the next of its series: so nothing has
+        changed after the first, nor after the second, and so on.
         """
-        order = grouped_rows(batch.series)
-        series, at = batch.series[order], batch.measured_at[order]
-        is_first = is_first_of_group(series)
-        before = np.where(is_first, self._memory.measured_at[series], preceding(at))
-        changes = is_ahead.copy()
-        changes[order] |= at <= before
-        everything = _fresh(batch, np.arange(len(batch)))
+        changes = is_ahead | ~is_in_order(batch, self._memory.measured_at)
+        everything = fresh_of(batch, np.arange(len(batch)))
         for evaluator in self._evaluators.values():
             changes |= evaluator.would_change(everything)
         is_loud = np.zeros(len(self._memory.measured_at), np.bool_)
@@ -283,15 +280,13 @@ class Engine:
         quiet: NDArray[np.bool_] = ~is_loud[batch.series]
         return quiet
 
-    def _pass_by(self, batch: Readings, rows: Indices, past: Past) -> None:
-        """Keep quiet readings, all of a series at once: a day's worth of a meter in one message
-        must not hold up others."""
+    def _pass_by(self, batch: Readings, rows: Indices) -> None:
         if len(rows) == 0:
             return
-        fresh = _fresh(batch, rows)
+        fresh = fresh_of(batch, rows)
         self._history.append_runs(fresh.readings)
         for evaluator in self._evaluators.values():
-            evaluator.on_readings(fresh, past)
+            evaluator.pass_by(fresh)
         self._memory.take_in(fresh)
 
     def _set_apart(self, batch: Readings, ahead: Indices) -> None:
@@ -355,22 +350,6 @@ def _evaluator(rule: Rule, version: str, world: World) -> Evaluator:
     if isinstance(rule, SilenceRule):
         return Silence(rule, version, world)
     return Stages(rule, version, world)
-
-
-def _by_our_clock(batch: Readings) -> Readings:
-    """The same readings, none measured after we had it, in columns of their own.
-
-    One that is ahead would make all that follow late, and rules blind, until our clock has come
-    as far.
-    """
-    return replace(batch, measured_at=np.minimum(batch.measured_at, batch.received_at))
-
-
-def _fresh(batch: Readings, rows: Indices) -> Fresh:
-    readings = batch if len(rows) == len(batch) else batch.take(rows)
-    is_drill = (readings.quality & _DRILL) != 0
-    is_suspect = readings.is_suspect
-    return Fresh(rows, readings, is_suspect, is_drill, bool(is_suspect.any()), bool(is_drill.any()))
 
 
 def _world(lane: Lane, registry: RegistrySnapshot, at_least: int, since: int) -> World:

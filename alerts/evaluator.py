@@ -179,11 +179,11 @@ class Evaluator(Protocol):
     def would_change(self, fresh: Fresh, /) -> NDArray[np.bool_]:
         """Mask of the readings that would change something, were each the next of its series."""
 
-    def on_readings(self, fresh: Fresh, past: Past, /) -> Sequence[Finding]:
-        """Step with readings; the memory is as it was before them, the history has them.
+    def pass_by(self, fresh: Fresh, /) -> None:
+        """Take in readings none of which ``would_change`` anything; a series may stand often."""
 
-        A series stands once among them, or none of its readings ``would_change`` anything.
-        """
+    def on_readings(self, fresh: Fresh, past: Past, /) -> Sequence[Finding]:
+        """Step with readings; the memory is as it was before them, the history has them."""
 
     def on_late(self, late: Late, past: Past, /) -> Sequence[Finding] | None:
         """Run again from a late reading on; None where this rule cannot go back that far."""

@@ -41,6 +41,9 @@ class Silence:
         """None of them; see ``on_heard``."""
         return np.zeros(len(fresh.rows), np.bool_)
 
+    def pass_by(self, _fresh: Fresh, /) -> None:
+        """Nothing is kept of them here."""
+
     def on_readings(self, _fresh: Fresh, _past: Past, /) -> Sequence[Finding]:
         """What was measured means nothing to silence; see ``on_heard``."""
         return ()

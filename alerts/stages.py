@@ -54,20 +54,30 @@ class Stages:
         changes[mine] = ~self._is_calm(fresh, mine, places[mine])
         return changes
 
+    def pass_by(self, fresh: Fresh, /) -> None:
+        """Take in readings none of which ``would_change`` anything: a peak may rise."""
+        places = self._places.of_series[fresh.readings.series]
+        mine = np.flatnonzero(places >= 0)
+        self._raise_peaks(fresh, mine, places)
+
     def on_readings(self, fresh: Fresh, past: Past, /) -> Sequence[Finding]:
         """Step with readings; the memory is as it was before them, the history has them."""
-        mine_of = self._places.of_series[fresh.readings.series]
-        mine = np.flatnonzero(mine_of >= 0)
+        places = self._places.of_series[fresh.readings.series]
+        mine = np.flatnonzero(places >= 0)
         if len(mine) == 0:
             return ()
         found: list[Finding] = []
-        for i in mine[~self._is_calm(fresh, mine, mine_of[mine])].tolist():
-            found += self._step(int(mine_of[i]), fresh, i, past)
-        if self._places.scribe.open:
-            sound = mine[~fresh.is_suspect[mine]] if fresh.has_suspect else mine
-            slots = mine_of[sound] + self._places.table.count * fresh.is_drill[sound]
-            self._places.peaks.take_in(slots, fresh.readings.value[sound])
+        for i in mine[~self._is_calm(fresh, mine, places[mine])].tolist():
+            found += self._step(int(places[i]), fresh, i, past)
+        self._raise_peaks(fresh, mine, places)
         return found
+
+    def _raise_peaks(self, fresh: Fresh, mine: Indices, places: Int32s) -> None:
+        if not self._places.scribe.open:
+            return
+        sound = mine[~fresh.is_suspect[mine]] if fresh.has_suspect else mine
+        slots = places[sound] + self._places.table.count * fresh.is_drill[sound]
+        self._places.peaks.take_in(slots, fresh.readings.value[sound])
 
     def on_late(self, late: Late, past: Past, /) -> Sequence[Finding] | None:
         """Run again from a late reading on; None where this rule cannot go back that far."""

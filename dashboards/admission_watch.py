@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from devices.database import writing
+from devices.outage_note import OutageNote
 from devices.provisioning_tables import enrolment_answer
 from devices.registry import Registry
 from ingest.admitted_past import resubmit_stragglers
@@ -36,17 +37,14 @@ class AdmissionWatch:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        outage = ""
+        outage = OutageNote(lambda reason: log.error("web.admissions.outage", reason=reason))
         while True:
             try:
                 await self.look()
             except SQLAlchemyError as error:
-                text = str(error).partition("\n")[0]
-                if text != outage:
-                    log.error("web.admissions.outage", reason=text)
-                outage = text
+                outage.note(error)
             else:
-                outage = ""
+                outage.over()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:

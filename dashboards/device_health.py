@@ -36,6 +36,7 @@ from devices.health.history import History
 from devices.kinds import INSTALLATION, KINDS
 from devices.networks import NetworkKind, read
 from devices.networks.messages import Ignored
+from devices.outage_note import OutageNote
 from devices.registry import Device, Registry, RegistrySnapshot
 from ingest.lanes_reader import finish
 from ingest.stores.series_store import StoreOutage
@@ -122,7 +123,10 @@ class DeviceHealth:
         self._counts: dict[str, object] = {}
         self._is_loaded = False
         self.is_behind = True
-        self._outage = ""
+        self._outage = OutageNote(
+            lambda reason: log.warning("web.device_health.outage", reason=reason),
+            lambda: log.info("web.device_health.recovered"),
+        )
 
     async def run(self) -> None:
         """Assess until cancelled; through outages of store and database."""
@@ -131,7 +135,7 @@ class DeviceHealth:
                 try:
                     pause_s = await finish(worker, self.step)
                 except (StoreOutage, SQLAlchemyError, OSError) as outage:
-                    self._note_outage(outage)
+                    self._outage.note(outage)
                     pause_s = self.pace.retry_s
                 await asyncio.sleep(pause_s)
 
@@ -148,7 +152,7 @@ class DeviceHealth:
             self._counts = self._count()
             current.next += 1
             self._end_round(current)
-        self._note_success()
+        self._outage.over()
         used = time.thread_time() - began
         self.cpu_s += used
         if not is_due:
@@ -316,17 +320,6 @@ class DeviceHealth:
             if kind is None
             else read(kind, topic, payload)
         )
-
-    def _note_outage(self, outage: Exception) -> None:
-        text = str(outage).partition("\n")[0]
-        if text != self._outage:
-            log.warning("web.device_health.outage", reason=text)
-        self._outage = text
-
-    def _note_success(self) -> None:
-        if self._outage:
-            log.info("web.device_health.recovered")
-        self._outage = ""
 
 
 def _is_in_field(device: Device) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from devices import enrolment
 from devices.database import writing
 from devices.frames import Entry, Lane, Position, RawFrame, RejectedFrame, SequenceGapFrame
+from devices.outage_note import OutageNote
 from ingest import waiting
 from ingest.decode import AWAITS_SERIES
 from ingest.gap_rows import drop_oldest, note_gap
@@ -85,7 +86,10 @@ class QuarantineWriter:
         self._kept_unread = _Kept()
         self._save_at = 0.0
         self._unsaved: dict[Lane, Position] = {}
-        self._outage = ""
+        self._outage = OutageNote(
+            lambda reason: log.error("quarantine.outage.begun", reason=reason),
+            lambda: log.warning("quarantine.outage.ended"),
+        )
         self.dropped = 0
         """Messages dropped over the bound, ever."""
 
@@ -101,7 +105,7 @@ class QuarantineWriter:
                 try:
                     await self._follow(worker)
                 except (SQLAlchemyError, OSError) as error:
-                    self._note_outage(error)
+                    self._outage.note(error)
                     await asyncio.sleep(_RETRY_S)
 
     async def _follow(self, worker: ThreadPoolExecutor) -> None:
@@ -117,17 +121,6 @@ class QuarantineWriter:
         except asyncio.CancelledError:
             await finish(worker, self._save_idle)
             raise
-
-    def _note_outage(self, error: Exception) -> None:
-        text = str(error).partition("\n")[0]
-        if text != self._outage:
-            log.error("quarantine.outage.begun", reason=text)
-        self._outage = text
-
-    def _note_success(self) -> None:
-        if self._outage:
-            log.warning("quarantine.outage.ended")
-        self._outage = ""
 
     def _start(self) -> None:
         self._unsaved = {}
@@ -197,7 +190,7 @@ class QuarantineWriter:
         self._say_dropped(gone_rows)
         self._say_gaps_dropped(over)
         self._reader.retain({lane: entries[-1].position})
-        self._note_success()
+        self._outage.over()
 
     def _insert(
         self,
@@ -285,7 +278,7 @@ class QuarantineWriter:
                     _save_position(connection, lane, position, 0)
             self._reader.retain(self._unsaved)
             self._unsaved = {}
-            self._note_success()
+            self._outage.over()
         self._save_at = self._monotonic() + _IDLE_SAVE_S
 
 

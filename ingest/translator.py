@@ -28,6 +28,7 @@ from devices.codecs.pool import CodecPool
 from devices.failpoints import failpoint
 from devices.frames import Lane, Position, RawFrame
 from devices.networks.messages import Ignored, NetworkMessage, Uplink
+from devices.outage_note import OutageNote
 from devices.outcomes import Rejected, shown
 from devices.registry import RegistrySnapshot
 from ingest import handover, translation
@@ -114,7 +115,9 @@ class Translator:
         self._has_room, self._has_news = asyncio.Event(), asyncio.Event()
         self._noted: Position | None = None
         self._is_work_done = False
-        self._outage = ""
+        self._outage = OutageNote(
+            lambda reason: log.error("ingest.translator.outage", lane=str(self.lane), error=reason)
+        )
         runners[self.lane].on_raw = self._has_news.set
 
     def start(self) -> None:
@@ -177,7 +180,7 @@ class Translator:
             try:
                 found = await finish(worker, self._read)
             except OSError as error:
-                self._note_outage(str(error))
+                self._outage.note(error)
                 found = None
             if found is None:
                 await self._until_news()
@@ -346,18 +349,13 @@ class Translator:
         try:
             await finish(worker, lambda: self._follower.retain(floor))
         except OSError as error:  # a full disk: an older note keeps more
-            self._note_outage(str(error))
+            self._outage.note(error)
             return
         failpoint("translator.noted")
         self._noted = floor
-        self._note_outage("")
+        self._outage.over()
         for runner in self._runners.values():
             runner.forget_translated(floor)
-
-    def _note_outage(self, error: str) -> None:
-        if error and error != self._outage:
-            log.error("ingest.translator.outage", lane=str(self.lane), error=error)
-        self._outage = error
 
 
 def _overloaded(gate: Gate) -> Rejected:

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from devices.outage_note import OutageNote
 from devices.registry import Registry
 from satomori.installation import Installation
 from satomori.settings import SettingsError
@@ -31,18 +32,16 @@ async def keep_in_step(place: Installation, reload: Callable[[], None]) -> None:
     """Follow the registry until cancelled, through outages of database and disk."""
     database = place.open_database()
     registry = Registry(database)
-    revision, outage = -1, ""
+    revision = -1
+    outage = OutageNote(lambda reason: log.error("broker.access.outage", reason=reason))
     try:
         while True:
             try:
                 revision = await _step(place, database, registry, revision, reload)
             except (SQLAlchemyError, OSError, SettingsError) as error:
-                text = str(error).partition("\n")[0]
-                if text != outage:
-                    log.error("broker.access.outage", reason=text)
-                outage = text
+                outage.note(error)
             else:
-                outage = ""
+                outage.over()
             await asyncio.sleep(LOOK_EVERY_S)
     finally:
         database.dispose()

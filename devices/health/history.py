@@ -155,7 +155,7 @@ def unpacked(data: bytes) -> History:
             {number: _days(table) for number, table in kept.series.items()},
             {number: _days(table) for number, table in kept.medians.items()},
         )
-    except (msgspec.DecodeError, ValueError):
+    except ValueError:  # msgspec's among them
         return History()
     return history if _fits(history) else History()
 

@@ -23,19 +23,24 @@ DeviceName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 NEVER_KEPT: Final = {"Cache-Control": "no-store, max-age=0", "Pragma": "no-cache"}
 
 
-class Credential(BaseModel):
-    """What a device needs to come in. The password is shown this once; ``qr_svg`` holds all of it.
+class BrokerLogin(BaseModel):
+    """Where the broker is, and with what somebody comes in; the password is shown this once."""
 
-    ``address`` is what stands in the QR code: ``mqtts://USER:PASSWORD@HOST:PORT/TOPIC-BASE``.
-    """
-
-    device: str
     host: str
     port: int
     is_tls: bool
     username: str
     password: str
     topics: dict[str, str]
+
+
+class Credential(BrokerLogin):
+    """What a device needs to come in; ``qr_svg`` holds all of it.
+
+    ``address`` is what stands in the QR code: ``mqtts://USER:PASSWORD@HOST:PORT/TOPIC-BASE``.
+    """
+
+    device: str
     address: str
     qr_svg: str
 
@@ -46,15 +51,8 @@ class EnrolmentState(BaseModel):
     made_at: int | None
 
 
-class EnrolmentKey(BaseModel):
-    """The key that goes into new devices; shown this once."""
-
-    host: str
-    port: int
-    is_tls: bool
-    username: str
-    password: str
-    topics: dict[str, str]
+class EnrolmentKey(BrokerLogin):
+    """The key that goes into new devices."""
 
 
 @router.post("/devices/{name}/credential")

@@ -1,8 +1,9 @@
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { api } from "../api/client";
-import type { ConsumptionInterval, ConsumptionStep, Station } from "../api/types";
+import type { ConsumptionStep, Station } from "../api/types";
 import { barsOf, barTime, remarkWord, spanOf, STEPS, type Bars } from "../domain/consumption";
 import { useSpeech } from "../i18n/language";
+import { useAskedAgain } from "./useAskedAgain";
 
 const ConsumptionChart = lazy(() => import("./ConsumptionChart"));
 
@@ -61,36 +62,18 @@ function BarsKey({ bars, step }: { readonly bars: Bars; readonly step: Consumpti
 
 const ASK_AGAIN_MS = 5 * 60_000;
 
-interface Found {
-  readonly name: string;
-  readonly step: ConsumptionStep;
-  readonly intervals: readonly ConsumptionInterval[];
-}
-
 /** Asked for anew when another meter or step is chosen, and every five minutes. */
 function useConsumption({ name, interval_s }: Station, step: ConsumptionStep, newest_at: number | null) {
-  const [found, setFound] = useState<Found | null>(null);
-  const [has_failed, setFailed] = useState(false);
-  const [round, setRound] = useState(0);
+  const ask = async (until_at: number, stop: AbortSignal) => {
+    const { from, to } = spanOf(step, until_at, interval_s, Date.now());
+    return { name, step, intervals: (await api.consumption(name, step, from, to, stop)).intervals };
+  };
   const is_meter = newest_at !== null;
-  useEffect(() => {
-    if (!is_meter) return;
-    const stop = new AbortController();
-    const { from, to } = spanOf(step, newest_at, interval_s, Date.now());
-    api.consumption(name, step, from, to, stop.signal).then(
-      ({ intervals }) => {
-        setFound({ name, step, intervals });
-        setFailed(false);
-      },
-      () => stop.signal.aborted || setFailed(true),
-    );
-    const timer = setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
-    // A newer reading alone does not ask anew: the round does, every five minutes.
-  }, [name, interval_s, step, is_meter, round]);
+  const { found, has_failed } = useAskedAgain(
+    is_meter ? (stop) => ask(newest_at, stop) : null,
+    ASK_AGAIN_MS,
+    [name, interval_s, step, is_meter], // a newer reading alone does not ask anew: the round does
+  );
   const is_asked = found?.name === name && found.step === step;
   return { intervals: is_asked ? found.intervals : null, has_failed };
 }

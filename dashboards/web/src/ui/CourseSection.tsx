@@ -1,12 +1,13 @@
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { api } from "../api/client";
-import type { Samples, Station } from "../api/types";
+import type { Station } from "../api/types";
 import { courseOf, gapAfter, windowOf, withLatest, type Course } from "../domain/course";
 import { quantityName, unitOf } from "../domain/quantities";
 import { DAY, duration, HOUR, MINUTE, timeOrDate } from "../domain/time";
 import type { Dictionary } from "../i18n/dictionaries";
 import { useSpeech } from "../i18n/language";
 import { useNow } from "../live/store";
+import { useAskedAgain } from "./useAskedAgain";
 
 const CourseChart = lazy(() => import("./CourseChart"));
 
@@ -80,25 +81,14 @@ const ASK_AGAIN_MS = 60_000;
 
 /** The samples of the last `span_ms`, asked anew each minute; the newest reading comes by live. */
 function useSamples(series: number | null, span_ms: number) {
-  const [found, setFound] = useState<{ readonly span_ms: number; readonly samples: Samples } | null>(null);
-  const [has_failed, setFailed] = useState(false);
-  const [round, setRound] = useState(0);
-  useEffect(() => {
-    if (series === null) return;
-    const stop = new AbortController();
+  const ask = async (of: number, stop: AbortSignal) => {
     const end_at = Date.now() + 5 * MINUTE;
-    api.samples(series, end_at - span_ms - 5 * MINUTE, end_at, stop.signal).then(
-      (samples) => {
-        setFound({ span_ms, samples });
-        setFailed(false);
-      },
-      () => stop.signal.aborted || setFailed(true),
-    );
-    const timer = setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
-  }, [series, span_ms, round]);
+    return { span_ms, samples: await api.samples(of, end_at - span_ms - 5 * MINUTE, end_at, stop) };
+  };
+  const { found, has_failed } = useAskedAgain(
+    series === null ? null : (stop) => ask(series, stop),
+    ASK_AGAIN_MS,
+    [series, span_ms],
+  );
   return { samples: found?.span_ms === span_ms ? found.samples : null, has_failed };
 }

@@ -1,6 +1,6 @@
 // Devices that need a hand, worst first, with what to do. Findings are no alarms.
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { api } from "../api/client";
 import { NO_HEALTH_FILTER, type HealthFilter, type HealthList, type HealthRow } from "../api/health";
 import { MINUTE, ago } from "../domain/time";
@@ -9,6 +9,7 @@ import { kindWord, placeName } from "../i18n/words";
 import { useNow } from "../live/store";
 import { BatterySpark } from "./BatterySpark";
 import { SeverityMark } from "./SeverityMark";
+import { useAskedAgain } from "./useAskedAgain";
 
 const ASK_AGAIN_MS = MINUTE;
 const SHOWN = 100;
@@ -17,7 +18,7 @@ export function HealthPage() {
   const { t } = useSpeech();
   const [filter, setFilter] = useState<HealthFilter>(NO_HEALTH_FILTER);
   const [shown, setShown] = useState(SHOWN);
-  const { list, has_failed } = useHealth(filter, shown);
+  const { found: list, has_failed } = useHealth(filter, shown);
   const now = useNow(MINUTE);
   return (
     <section className="health" aria-labelledby="health-title" data-testid="health">
@@ -145,23 +146,5 @@ export function FindingList({ row }: { readonly row: Pick<HealthRow, "findings">
 }
 
 function useHealth(filter: HealthFilter, limit: number) {
-  const [list, setList] = useState<HealthList | null>(null);
-  const [has_failed, setFailed] = useState(false);
-  const [round, setRound] = useState(0);
-  useEffect(() => {
-    const stop = new AbortController();
-    api.health(filter, limit, stop.signal).then(
-      (found) => {
-        setList(found);
-        setFailed(false);
-      },
-      () => stop.signal.aborted || setFailed(true),
-    );
-    const timer = setTimeout(() => setRound((n) => n + 1), ASK_AGAIN_MS);
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
-  }, [filter, limit, round]);
-  return { list, has_failed };
+  return useAskedAgain((stop) => api.health(filter, limit, stop), ASK_AGAIN_MS, [filter, limit]);
 }

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
 from tests.ingest.field import Town
+from tests.ingest.intake_process import run_until_stopped
 
 
 async def main(directory: Path, port: int) -> None:
     town = Town(directory, port, keep_alive_s=5)
-    task = asyncio.create_task(town.intake().run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await asyncio.wait([task])
-    town.close()
-    if not task.cancelled():
-        task.result()
+    await run_until_stopped(town)
 
 
 if __name__ == "__main__":

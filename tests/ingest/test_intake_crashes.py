@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,48 +12,18 @@ import numpy as np
 import pytest
 
 from devices.frames import Lane
-from tests.conftest import ROOT
 from tests.ingest.field import GAUGES, METERS, NOW, journaled_values, open_town, payload, until, up
+from tests.ingest.intake_process import IntakeProcess
 from tests.ingest.mqtt_publisher import Publisher
 from tests.servers.mosquitto import Mosquitto
 
 CHILD = Path(__file__).with_name("intake_child.py")
 
 
-class Child:
-    """The intake process of a test; may be started again and again."""
-
-    def __init__(self, directory: Path, port: int) -> None:
-        self._arguments = [sys.executable, str(CHILD), str(directory), str(port)]
-        self._status_path = directory / "intake.json"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, failpoint: str = "") -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SATOMORI_FAILPOINT": failpoint}
-        self.process = subprocess.Popen(self._arguments, env=environment)
-
-    def is_dead(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
-
-    def is_at_work(self) -> bool:
-        """Whether this very process has the broker."""
-        assert self.process is not None
-        try:
-            status = json.loads(self._status_path.read_text())
-        except FileNotFoundError:
-            return False
-        return status["pid"] == self.process.pid and set(status["broker"].values()) == {"up"}
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(15)
-
-
 @pytest.fixture
-def child(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Child]:
+def child(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[IntakeProcess]:
     open_town(tmp_path).dispose()
-    child = Child(tmp_path, mosquitto.port)
+    child = IntakeProcess(CHILD, tmp_path, mosquitto.port, lambda status: status["broker"])
     yield child
     if not child.is_dead():
         child.end(signal.SIGKILL)
@@ -80,7 +46,7 @@ def message(n: int, *, has_time: bool) -> tuple[str, bytes]:
 )
 @pytest.mark.parametrize("has_time", [True, False], ids=["with-t", "without-t"])
 async def test_every_message_the_broker_took_is_in_the_journal_once(
-    tmp_path: Path, child: Child, publisher: Publisher, failpoint: str, has_time: bool
+    tmp_path: Path, child: IntakeProcess, publisher: Publisher, failpoint: str, has_time: bool
 ) -> None:
     """Killed there twice under load, at another batch each time."""
     child.start()
@@ -105,7 +71,7 @@ async def test_every_message_the_broker_took_is_in_the_journal_once(
 
 
 async def test_kills_at_random_moments_lose_and_repeat_nothing(
-    tmp_path: Path, child: Child, publisher: Publisher
+    tmp_path: Path, child: IntakeProcess, publisher: Publisher
 ) -> None:
     """Both lanes under load, kill -9 after random numbers of messages."""
     random = np.random.default_rng(8)

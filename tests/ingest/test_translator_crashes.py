@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +14,8 @@ import numpy as np
 import pytest
 
 from devices.frames import Lane, ReadingsFrame, RejectedFrame
-from tests.conftest import ROOT
 from tests.ingest.field import NOW, entries, until
+from tests.ingest.intake_process import IntakeProcess
 from tests.ingest.mqtt_publisher import Publisher
 from tests.ingest.radio import FLOOD_APPLICATION, RadioTown, uplink
 from tests.servers.mosquitto import Mosquitto
@@ -27,41 +24,12 @@ CHILD = Path(__file__).with_name("translator_child.py")
 UNKNOWN = 0x999
 
 
-class Child:
-    """The intake process of a test; may be started again and again."""
-
-    def __init__(self, directory: Path, port: int) -> None:
-        self._arguments = [sys.executable, str(CHILD), str(directory), str(port)]
-        self._status_path = directory / "intake.json"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, failpoint: str = "") -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SATOMORI_FAILPOINT": failpoint}
-        self.process = subprocess.Popen(self._arguments, env=environment)
-
-    def is_dead(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
-
-    def is_at_work(self) -> bool:
-        """Whether this very process has the network server."""
-        assert self.process is not None
-        try:
-            status = json.loads(self._status_path.read_text())
-        except FileNotFoundError:
-            return False
-        links = status["networks"].get("lora", {})
-        return status["pid"] == self.process.pid and set(links.values()) == {"up"}
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(15)
-
-
 @pytest.fixture
-def child(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Child]:
+def child(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[IntakeProcess]:
     RadioTown(tmp_path, mosquitto.port).database.dispose()
-    child = Child(tmp_path, mosquitto.port)
+    child = IntakeProcess(
+        CHILD, tmp_path, mosquitto.port, lambda status: status["networks"].get("lora", {})
+    )
     yield child
     if not child.is_dead():
         child.end(signal.SIGKILL)
@@ -104,7 +72,7 @@ def each_once(sent: int) -> Counter[int]:
     ["translator.decoded", "translator.journaled", "translator.noted", "intake.journaled"],
 )
 async def test_every_message_of_a_network_server_is_translated_once(
-    tmp_path: Path, child: Child, publisher: Publisher, failpoint: str
+    tmp_path: Path, child: IntakeProcess, publisher: Publisher, failpoint: str
 ) -> None:
     """Killed there twice under load, at another message each time."""
     child.start()
@@ -127,7 +95,7 @@ async def test_every_message_of_a_network_server_is_translated_once(
 
 
 async def test_kills_at_random_moments_lose_and_repeat_no_translation(
-    tmp_path: Path, child: Child, publisher: Publisher
+    tmp_path: Path, child: IntakeProcess, publisher: Publisher
 ) -> None:
     random = np.random.default_rng(12)
     child.start()
